@@ -1,0 +1,30 @@
+# The menu of bin/, where the work is done.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench faults clean
+
+help: ## show this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv ready (the other targets do it by themselves)
+	@bin/setup
+
+demo: ## show what taskhub does; DOCS=/any/folder takes your own documents
+	@bin/demo $${DOCS:+"$$DOCS"}
+
+test: ## run the tests; ARGS='-k claim -x' goes to pytest
+	@bin/test $(ARGS)
+
+lint: ## check style, types and who imports whom
+	@bin/lint
+
+format: ## format the code and mend what can be mended
+	@bin/format
+
+bench: ## run the benchmarks; ARGS=NAME runs one
+	@bin/bench $(ARGS)
+
+faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pytest
+	@bin/test tests/faults $(ARGS)
+
+clean: ## remove the venv, caches and built packages
+	@bin/clean

@@ -1,0 +1,211 @@
+"""Data on stdout: a table for people, or JSON, lines, tabs and ids for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from taskhub.cli.options import Asked
+
+STYLES = {
+    "failed": "red", "lost": "red", "aborted": "red", "error": "red", "unhealthy": "bold red",
+    "doing": "cyan", "live": "green", "succeeded": "green", "retried": "green", "healthy": "green",
+    "completed": "green", "cancelled": "yellow", "unknown": "yellow",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: what it shows of a row, and how people read it.
+
+    Attributes:
+        show: the text at a terminal, where it differs from that of a pipe.
+        wide: may be folded where the terminal is narrow.
+    """
+
+    name: str
+    title: str = ""
+    show: Callable[[Any], str] | None = None
+    right: bool = False
+    wide: bool = False
+
+
+def write_rows(
+    asked: Asked,
+    rows: Iterable[Any],
+    columns: Sequence[Column],
+    *,
+    key: str = "id",
+) -> None:
+    """Print a list: dataclasses or mappings, of which `ids` prints the value of `key`."""
+    items = [_mapping(row) for row in rows]
+    kind = _format(asked)
+    if kind == "json":
+        text = _json(items, indent=2)
+    elif kind == "jsonl":
+        text = "\n".join(_json(item) for item in items)
+    elif kind == "ids":
+        text = "\n".join(_plain(item[key]) for item in items)
+    elif kind == "table":
+        text = _table(asked, items, columns)
+    else:
+        lines = [[c.name for c in columns]]
+        lines += [[_plain(item[c.name]) for c in columns] for item in items]
+        text = "\n".join("\t".join(line) for line in lines)
+    if text:
+        click.echo(text, color=True)
+
+
+def write_object(asked: Asked, item: Any, *, key: str = "id", table: str | None = None) -> None:
+    """Print one thing; `table` is what people get in place of its names and values."""
+    values = _mapping(item)
+    kind = _format(asked)
+    if kind in ("json", "jsonl"):
+        click.echo(_json(values, indent=2 if kind == "json" else None))
+    elif kind == "ids":
+        click.echo(_plain(values[key]))
+    elif kind == "table" and table is not None:
+        click.echo(table, color=True)
+    elif kind == "table":
+        width = max(map(len, values), default=0)
+        for name, value in values.items():
+            click.echo(f"{name:{width}}  {_plain(value)}")
+    else:
+        for name, value in values.items():
+            click.echo(f"{name}\t{_plain(value)}")
+
+
+def table(asked: Asked, rows: Iterable[Any], columns: Sequence[Column]) -> str:
+    """The text of a table as it stands in a screen of several."""
+    return _table(asked, [_mapping(row) for row in rows], columns)
+
+
+def wants_table(asked: Asked) -> bool:
+    """Whether a person reads the answer."""
+    return _format(asked) == "table"
+
+
+def ago(at: datetime | None) -> str:
+    """How long ago, or in how long."""
+    if at is None:
+        return ""
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def span(seconds: float | None) -> str:
+    """A time span in its largest unit."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0):.1f} s"
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters written out: data must not steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") or c == "\u200d" else _escaped(c)
+        for c in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _format(asked: Asked) -> str:
+    return asked.output or ("table" if sys.stdout.isatty() else "tsv")
+
+
+def _mapping(row: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(row) and not isinstance(row, type):
+        return {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+    return dict(row)
+
+
+def _plain(value: Any) -> str:
+    """A value in a pipe: whole, exact, on one line."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return visible(",".join(value))
+    if isinstance(value, Mapping | list | tuple):
+        return visible(_json(value))
+    return visible(str(value))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=_for_json)
+    # JSON may hold C1 control characters as they are, a terminal obeys them.
+    return "".join(f"\\u{ord(c):04x}" if "\x7f" <= c <= "\x9f" else c for c in text)
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _mapping(value)
+    return str(value)
+
+
+def _table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column]) -> str:
+    if sys.stdout.isatty() or asked.color == "always":
+        return _rich_table(asked, items, columns)
+    titles = [c.title or c.name for c in columns]
+    lines = [titles, *([_plain(item[c.name]) for c in columns] for item in items)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column]) -> str:
+    # Loaded here, because most commands in scripts never print a table.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    colors = asked.colors(sys.stdout)
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(
+            column.title or column.name,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wide,
+            overflow="fold" if column.wide else "ellipsis",
+        )
+    for item in items:
+        cells = []
+        for column in columns:
+            value = item[column.name]
+            text = visible(column.show(value)) if column.show is not None else _plain(value)
+            cells.append(Text(text, style=STYLES.get(text, "")))
+        grid.add_row(*cells)
+    console = Console(
+        force_terminal=colors, no_color=not colors, highlight=False, emoji=False, markup=False
+    )
+    with console.capture() as captured:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))

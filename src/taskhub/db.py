@@ -1,0 +1,92 @@
+"""How taskhub talks to Postgres through SQLAlchemy: addresses, engines, the models' base."""
+
+from typing import Any
+
+from sqlalchemy import MetaData, create_engine
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from taskhub.settings import Settings
+
+# The schema's name as the models write it; `engine()` translates it where a setting says otherwise.
+KB_SCHEMA = "taskhub_kb"
+
+
+class NoDatabase(RuntimeError):
+    """No database was named; taskhub never starts an empty one in silence."""
+
+
+class BadAddress(ValueError):
+    """The database url is not one that taskhub can use."""
+
+
+class Base(DeclarativeBase):
+    """What every model of the knowledge base, mail and system families inherits."""
+
+    metadata = MetaData(
+        schema=KB_SCHEMA,
+        # Names are fixed so that a migration can drop what another one made.
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        },
+    )
+
+
+def address(database_url: str | None) -> URL:
+    """The url as SQLAlchemy takes it, with psycopg as its driver.
+
+    Raises:
+        NoDatabase: there is no url.
+        BadAddress: it is no postgresql:// url.
+    """
+    if not database_url:
+        raise NoDatabase(
+            "no database is named; set TASKHUB_DATABASE_URL=postgresql://user@host/name, "
+            "or TASKHUB_DATABASE_URL=embedded for the Postgres that comes with taskhub[embedded]"
+        )
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        raise BadAddress(
+            f"database url must look like postgresql://user@host/name, got {database_url!r}"
+        ) from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise BadAddress(f"database must be PostgreSQL, got {url.get_backend_name()}")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def conninfo(url: URL) -> str:
+    """The same address for psycopg and libpq."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def engine(url: URL, settings: Settings, **options: Any) -> Engine:
+    """A pool of connections; prepared statements are off, so that PgBouncer may stand between."""
+    return create_engine(
+        url,
+        connect_args={"prepare_threshold": None, "connect_timeout": 10},
+        execution_options=_translation(settings),
+        **options,
+    )
+
+
+def async_engine(url: URL, settings: Settings, **options: Any) -> AsyncEngine:
+    """The same for asyncio; its pool belongs to the event loop that uses it first."""
+    return create_async_engine(
+        url,
+        connect_args={"prepare_threshold": None, "connect_timeout": 10},
+        execution_options=_translation(settings),
+        **options,
+    )
+
+
+def _translation(settings: Settings) -> dict[str, Any]:
+    if settings.kb_schema == KB_SCHEMA:
+        return {}
+    return {"schema_translate_map": {KB_SCHEMA: settings.kb_schema}}

@@ -1,0 +1,1 @@
+"""The knowledge base: documents become segments, segments become vectors, questions find passages."""

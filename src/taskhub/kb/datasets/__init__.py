@@ -1,0 +1,1 @@
+"""Datasets: documents that are searched together, under one embedding model."""

@@ -1,0 +1,1 @@
+"""Documents: files taken in, read, cleaned, and where each stands."""

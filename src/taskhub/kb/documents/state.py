@@ -1,0 +1,93 @@
+"""Where a document stands: the stage it reached, joined with the job that works on it."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Integer, Text, column, select, table
+from sqlalchemy.orm import Session
+
+from taskhub.db import KB_SCHEMA
+from taskhub.kb.documents.failures import UnknownDocument
+
+# A view, so not among the models, which are compared with the database's tables.
+document_states = table(
+    "document_states",
+    column("document_id", BigInteger),
+    column("dataset_id", BigInteger),
+    column("tenant_id", BigInteger),
+    column("name", Text),
+    column("state", Text),
+    column("condition", Text),
+    column("shown", Text),
+    column("error", Text),
+    column("error_kind", Text),
+    column("segments_done", Integer),
+    column("segments_total", Integer),
+    column("job_id", BigInteger),
+    column("job_status", Text),
+    column("job_attempts", Integer),
+    column("scheduled_at", DateTime(timezone=True)),
+    schema=KB_SCHEMA,
+)
+
+
+class Condition(enum.StrEnum):
+    """What a document's stage and its job come to together."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentStatus:
+    """One row of the view; `shown` is the sentence for a screen, "indexing 3/10"."""
+
+    document_id: int
+    dataset_id: int
+    tenant_id: int
+    name: str
+    state: str
+    condition: Condition
+    shown: str
+    error: str | None
+    error_kind: str | None
+    segments_done: int
+    segments_total: int
+    job_id: int | None
+    job_status: str | None
+    job_attempts: int | None
+    scheduled_at: datetime | None
+
+
+def status(session: Session, document_id: int) -> DocumentStatus:
+    """Where one document stands.
+
+    Raises:
+        UnknownDocument: there is none.
+    """
+    found = session.execute(
+        select(document_states).where(document_states.c.document_id == document_id)
+    ).mappings()
+    row = found.one_or_none()
+    if row is None:
+        raise UnknownDocument(f"document {document_id} does not exist; it may have been deleted")
+    return DocumentStatus(**{**row, "condition": Condition(row["condition"])})
+
+
+def statuses(
+    session: Session, dataset_id: int, *, after_id: int = 0, limit: int = 1000
+) -> list[DocumentStatus]:
+    """Where a dataset's documents stand, by id, from behind `after_id` on."""
+    rows = session.execute(
+        select(document_states)
+        .where(document_states.c.dataset_id == dataset_id, document_states.c.document_id > after_id)
+        .order_by(document_states.c.document_id)
+        .limit(limit)
+    ).mappings()
+    return [DocumentStatus(**{**row, "condition": Condition(row["condition"])}) for row in rows]

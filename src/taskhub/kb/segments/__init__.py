@@ -1,0 +1,1 @@
+"""Segments: the passages a document is cut into."""

@@ -1,0 +1,1 @@
+"""Tenants: who owns datasets."""

@@ -1,0 +1,19 @@
+"""Get a tenant by name, made if it is new."""
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from taskhub.kb.tenants.models import Tenant
+
+
+def ensure(session: Session, name: str) -> Tenant:
+    """The tenant of this name; two sessions that make it at once get the same one.
+
+    Raises:
+        ValueError: the name is empty.
+    """
+    if not name.strip():
+        raise ValueError(f"tenant name must not be empty, got {name!r}")
+    session.execute(insert(Tenant).values(name=name).on_conflict_do_nothing())
+    return session.scalars(select(Tenant).where(Tenant.name == name)).one()

@@ -1,0 +1,191 @@
+"""Bring a database to the schema this version needs, say how far it is, or print the SQL."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import Engine
+
+from taskhub import embedded
+from taskhub.settings import Settings
+
+# What this version's worker speaks; the database says the lowest it still serves.
+WORKER_VERSION = 1
+BRANCHES = ("queue", "kb")
+
+
+class SchemaBehind(RuntimeError):
+    """The database lacks what this version needs, or no longer serves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a migration did: revisions before and after, and one line for each part left out."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def upgrade(engine: Engine, settings: Settings) -> Report:
+    """Migrate in one transaction of its own; the knowledge base only where pgvector can be had."""
+    from alembic import command
+
+    with engine.connect() as connection:
+        before = heads(connection, settings)
+        refusal = _vector_refusal(connection, settings)
+        connection.rollback()
+        with _prepared(connection, settings):
+            command.upgrade(_config(settings, connection), "queue@head")
+            if refusal is None:
+                command.upgrade(_config(settings, connection), "kb@head")
+        after = heads(connection, settings)
+    left_out = () if refusal is None else (f"knowledge base left out: {refusal}",)
+    return Report(before, after, left_out)
+
+
+def downgrade(engine: Engine, settings: Settings, revision: str) -> Report:
+    """Go back to `revision` ("queue@base", "kb@base", "0001"): tables and what they hold are dropped."""
+    from alembic import command
+
+    with engine.connect() as connection:
+        before = heads(connection, settings)
+        connection.rollback()
+        with _prepared(connection, settings):
+            command.downgrade(_config(settings, connection), revision)
+        after = heads(connection, settings)
+    return Report(before, after, ())
+
+
+def offline_sql(settings: Settings) -> str:
+    """The SQL of every migration, for people who run SQL by other means."""
+    from alembic import command
+
+    config = _config(settings, None)
+    config.output_buffer = io.StringIO()
+    command.upgrade(config, "heads", sql=True)
+    return str(config.output_buffer.getvalue())
+
+
+def heads(connection: Connection, settings: Settings) -> tuple[str, ...]:
+    """The revisions the database stands at; empty where nothing was ever migrated."""
+    table = f"{settings.schema}.alembic_version"
+    if connection.scalar(text("SELECT to_regclass(:name)"), {"name": table}) is None:
+        return ()
+    rows = connection.scalars(text(f"SELECT version_num FROM {table} ORDER BY 1"))  # noqa: S608 - the name was checked by Settings
+    return tuple(rows)
+
+
+def behind(connection: Connection, settings: Settings, *, branch: str = "queue") -> str | None:
+    """One line that says what the database lacks for `branch`, or None."""
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_config(settings, None))
+    wanted = script.get_revision(f"{branch}@head")
+    have = heads(connection, settings)
+    known = {r.revision for r in script.walk_revisions()}
+    if newer := [r for r in have if r not in known]:
+        # A newer schema may still serve our worker: its own row tells, see `require`.
+        newest = f"the database is at {', '.join(newer)}, newer than this taskhub"
+        return None if branch == "queue" else newest
+    if wanted.revision not in _reached(script, have):
+        now = ", ".join(have) or "nothing"
+        return f"the database is at {now} and needs {wanted.revision}; run `taskhub db migrate`"
+    return None
+
+
+def require(connection: Connection, settings: Settings) -> None:
+    """Refuse a database whose schema does not serve this version's worker.
+
+    Raises:
+        SchemaBehind: with the command that mends it.
+    """
+    if lacking := behind(connection, settings):
+        raise SchemaBehind(lacking)
+    lowest = connection.scalar(text(f"SELECT lowest_worker_version FROM {settings.schema}.hub"))  # noqa: S608 - the name was checked by Settings
+    if lowest is None or lowest > WORKER_VERSION:
+        raise SchemaBehind(
+            f"the database serves workers of version {lowest} and up, this one is {WORKER_VERSION}; "
+            "run `pip install --upgrade taskhub`"
+        )
+
+
+def differences(engine: Engine, settings: Settings) -> list[Any]:
+    """What the models say and the database does not, as alembic's check finds it; empty is clean."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from taskhub.db import Base
+
+    with engine.connect() as connection:
+        found = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "version_table_schema": settings.schema,
+                "compare_type": True,
+                "include_name": lambda name, kind, _: (
+                    kind != "schema" or name == settings.kb_schema
+                ),
+            },
+        )
+        return list(compare_metadata(found, Base.metadata))
+
+
+def include_name(name: str | None, kind: str, parents: dict[str, Any]) -> bool:
+    """For the `include_name` of a user's own alembic env.py: leaves taskhub's schemas alone."""
+    ours = ("taskhub", "taskhub_kb")
+    return not (kind == "schema" and name in ours) and parents.get("schema_name") not in ours
+
+
+def migrations_path() -> Path:
+    """The folder of the migrations: inside the installed package, or the checkout's top level."""
+    inside = Path(__file__).parent / "_alembic"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "alembic"
+
+
+def _reached(script: Any, have: tuple[str, ...]) -> set[str]:
+    """Every revision that stands below `have`, through its branch and through what it depends on."""
+    reached: set[str] = set()
+    waiting = list(have)
+    while waiting:
+        revision = script.get_revision(waiting.pop())
+        if revision is None or revision.revision in reached:
+            continue
+        reached.add(revision.revision)
+        for below in (revision.down_revision, revision.dependencies):
+            waiting.extend([below] if isinstance(below, str) else below or ())
+    return reached
+
+
+@contextmanager
+def _prepared(connection: Connection, settings: Settings) -> Iterator[None]:
+    """One transaction around all revisions: a failure leaves the database as it was."""
+    with connection.begin():
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {settings.schema}"))
+        yield
+
+
+def _config(settings: Settings, connection: Connection | None) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_path()).replace("%", "%%"))
+    config.attributes.update(
+        schema=settings.schema, kb_schema=settings.kb_schema, connection=connection
+    )
+    return config
+
+
+def _vector_refusal(connection: Connection, settings: Settings) -> str | None:
+    available = connection.scalar(
+        text("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'vector'")
+    )
+    if not available:
+        return "the server has no pgvector; install it (apt install postgresql-NN-pgvector) and migrate again"
+    # Only the wheel's build may not fit the processor, and its server runs where we run.
+    return embedded.vector_refusal() if settings.database_url == "embedded" else None

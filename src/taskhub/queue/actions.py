@@ -1,0 +1,129 @@
+"""Changes that an operator asks for, to jobs that ended without success or have not ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from psycopg import errors
+from sqlalchemy.exc import IntegrityError
+
+from taskhub.queue import insight
+from taskhub.queue.insight import JobFilter, JobLine
+from taskhub.queue.jobs import Job, UnknownJob
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+CHUNK = 1000
+TRIES = 5
+ENDED_BADLY = ("failed", "aborted", "cancelled")
+SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of one id; `was` is the status before, None for an unknown one."""
+
+    job_id: int
+    was: str | None
+    outcome: Literal["retried", "not failed", "changed meanwhile", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of one id: a running job is asked to stop and ends by itself."""
+
+    job_id: int
+    outcome: Literal["cancelled", "asked to stop", "ended already", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a bulk retry would take: `jobs` of them, none above `highest_id`."""
+
+    jobs: int
+    highest_id: int | None
+    samples: list[JobLine]
+
+
+def retry(hub: Hub, job_ids: Iterable[int]) -> list[Retried]:
+    """Let failed, aborted and cancelled jobs wait again as if new; one answer an id, by id.
+
+    Each thousand of them is a transaction of its own.
+    """
+    ids = sorted(set(job_ids))
+    return [r for n in range(0, len(ids), CHUNK) for r in _retry(hub, ids[n : n + CHUNK])]
+
+
+def preview_failed(hub: Hub, wanted: JobFilter, *, limit: int | None = None) -> Preview:
+    """How many failed jobs match now, with the newest of them; changes nothing."""
+    asked = {k: v for k, v in wanted.parameters().items() if k != "statuses"}
+    [row] = hub.read("count_failed", **asked)
+    samples = insight.jobs(hub, replace(wanted, statuses=("failed",)), limit=SAMPLES)
+    jobs = row["jobs"] if limit is None else min(row["jobs"], limit)
+    return Preview(jobs, row["highest_id"], samples[:jobs])
+
+
+def retry_failed(
+    hub: Hub,
+    wanted: JobFilter,
+    *,
+    limit: int | None = None,
+    up_to_id: int | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Let failed jobs that match wait again, the oldest first; how many did, or would.
+
+    Jobs above `up_to_id` are left alone (default: the highest that matches at the start), and none
+    is taken twice, so a job that fails again while this runs does not come round. Each thousand is
+    a transaction of its own; `progress` hears the number so far after each.
+    """
+    if dry_run:
+        return preview_failed(hub, wanted, limit=limit).jobs
+    if up_to_id is None:
+        up_to_id = preview_failed(hub, wanted).highest_id
+    asked = {k: v for k, v in wanted.parameters().items() if k != "statuses"}
+    done, after_id = 0, 0
+    while up_to_id is not None and (limit is None or done < limit):
+        slots = CHUNK if limit is None else min(CHUNK, limit - done)
+        rows = hub.read("find_failed", **asked, after_id=after_id, up_to_id=up_to_id, limit=slots)
+        if not rows:
+            break
+        ids = [row["id"] for row in rows]
+        after_id = ids[-1]
+        done += sum(r.outcome == "retried" for r in _retry(hub, ids, statuses=("failed",)))
+        if progress is not None:
+            progress(done)
+    return done
+
+
+def cancel(hub: Hub, job_ids: Iterable[int], *, reason: str = "") -> list[Cancelled]:
+    """Cancel jobs that wait and ask running ones to stop; one answer an id, by id."""
+    return [_cancel(hub, job_id, reason) for job_id in sorted(set(job_ids))]
+
+
+def _cancel(hub: Hub, job_id: int, reason: str) -> Cancelled:
+    try:
+        found = insight.job(hub, job_id)
+    except UnknownJob:
+        return Cancelled(job_id, "unknown")
+    if not Job(job_id, found.task, hub).cancel(reason=reason):
+        return Cancelled(job_id, "ended already")
+    # A worker may have taken it since it was read, or have stored its end since it was asked.
+    now = insight.job(hub, job_id)
+    return Cancelled(job_id, "cancelled" if now.status == "cancelled" else "asked to stop")
+
+
+def _retry(hub: Hub, ids: Sequence[int], statuses: Sequence[str] = ENDED_BADLY) -> list[Retried]:
+    for tries_left in reversed(range(TRIES)):
+        try:
+            rows = hub.write("retry_jobs", job_ids=list(ids), statuses=list(statuses))
+            return [Retried(**row) for row in rows]
+        except IntegrityError as error:
+            # A job with one of their queueing locks was deferred in between; the next try sees it.
+            if not tries_left or not isinstance(error.orig, errors.UniqueViolation):
+                raise
+    raise AssertionError("the last try returns or raises")

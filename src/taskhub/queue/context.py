@@ -1,0 +1,89 @@
+"""What a running task is told about itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from taskhub.queue import sql
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+logger = logging.getLogger("taskhub.task")
+
+
+class ClaimLost(RuntimeError):
+    """This worker's claim on the job is over: another one may run it, so nothing is committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One attempt of one job; a task gets it by annotating its first parameter with this class.
+
+    Attributes:
+        attempt: 1 for the first run; for logs, never for idempotency keys.
+        claim: +1 each time a worker takes the job; never used twice.
+        idempotency_key: the same on every attempt of this job, unlike any other job's.
+    """
+
+    hub: Hub
+    job_id: int
+    task_name: str
+    queue: str
+    attempt: int
+    claim: int
+    worker_id: int
+    idempotency_key: str
+    _cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry job_id, task, queue and attempt."""
+        known = {
+            "job_id": self.job_id,
+            "task": self.task_name,
+            "queue": self.queue,
+            "attempt": self.attempt,
+        }
+        return logging.LoggerAdapter(logger, known)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked that this job stop; a task that works long looks now and then."""
+        return self._cancel.is_set()
+
+    def fence(self, session: Session | Connection) -> None:
+        """Check, in the caller's transaction, that this attempt still owns its job.
+
+        `hub.transaction()` inside a running job does so by itself, right before its commit.
+
+        Raises:
+            ClaimLost: the job was given to another worker; roll back.
+        """
+        connection = session.connection() if isinstance(session, Session) else session
+        check_claim(connection, self)
+
+
+def check_claim(connection: Connection, context: Context) -> None:
+    """Raise ClaimLost unless the job's row still names this worker and this claim."""
+    query = sql.load("check_claim", context.hub.settings.schema)
+    held = connection.exec_driver_sql(
+        query,
+        {"job_id": context.job_id, "worker_id": context.worker_id, "claim": context.claim},
+    ).scalar()
+    if not held:
+        raise ClaimLost(
+            f"job {context.job_id} was given to another worker while this one was away; "
+            "its writes are rolled back"
+        )
+
+
+# The attempt that runs in this asyncio task or thread.
+running: ContextVar[Context | None] = ContextVar("taskhub_running", default=None)

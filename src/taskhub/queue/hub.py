@@ -1,0 +1,269 @@
+"""Hub: declares tasks, opens transactions, watches sessions, makes workers."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import logging
+import os
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+from taskhub import db, embedded
+from taskhub import settings as settings_module
+from taskhub.queue import sql
+from taskhub.queue.blueprint import Blueprint
+from taskhub.queue.context import check_claim, running
+from taskhub.queue.defer import Deferrer, NewJob
+from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
+from taskhub.queue.sessions import OpenSessions
+from taskhub.queue.task import DeferOptions, Task
+from taskhub.queue.worker import Worker
+from taskhub.settings import Settings
+
+
+class Hub(Blueprint):
+    """One database with its tasks; nothing is opened before it is needed.
+
+    Args:
+        database_url: postgresql://…, or "embedded"; default: as the settings say.
+        settings: default: `taskhub.settings.load()`, at first use.
+    """
+
+    def __init__(
+        self, database_url: str | None = None, *, settings: Settings | None = None
+    ) -> None:
+        super().__init__()
+        self._database_url = database_url
+        self._settings = settings
+        self.hooks = Hooks()
+        self._sessions = OpenSessions()
+        self._async_engines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    # What it stands on
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings it was given, or as they are found at first use."""
+        if self._settings is not None:
+            return self._settings
+        return settings_module.load({"database_url": self._database_url})
+
+    @cached_property
+    def url(self) -> URL:
+        """The database's address; "embedded" starts the server if it is down.
+
+        Raises:
+            NoDatabase: none is named anywhere.
+        """
+        wanted = self._database_url or self.settings.database_url
+        return db.address(embedded.url(self.settings) if wanted == "embedded" else wanted)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """A pool of synchronous connections."""
+        return db.engine(self.url, self.settings, pool_size=self.settings.concurrency + 3)
+
+    @cached_property
+    def _autocommit(self) -> Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """A pool of asynchronous connections, one for each event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_engines:
+            self._async_engines[loop] = db.async_engine(
+                self.url, self.settings, pool_size=self.settings.concurrency + 3
+            )
+        return self._async_engines[loop]
+
+    def close(self) -> None:
+        """Close the synchronous pool; the hub opens it anew when it is used again."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    async def close_async(self) -> None:
+        """Close the pools of this event loop, and the synchronous one."""
+        if (pool := self._async_engines.pop(asyncio.get_running_loop(), None)) is not None:
+            await pool.dispose()
+        self.close()
+
+    # Tasks
+
+    def _register(self, task: Task[..., Any]) -> None:
+        super()._register(task)
+        task._home[:] = [self]  # noqa: SLF001 - a task and its hub are one thing seen from two sides
+
+    def add(self, blueprint: Blueprint) -> None:
+        """Take in the tasks of a blueprint.
+
+        Raises:
+            ValueError: a name is taken.
+        """
+        for task in dict.fromkeys(blueprint.tasks.values()):
+            self._register(task)
+
+    def route(self, task_name: str) -> str | None:
+        """The queue that `[tool.taskhub.routes]` gives to a task, by the first glob that fits."""
+        routes = self.settings.routes
+        return next((q for glob, q in routes.items() if fnmatch.fnmatchcase(task_name, glob)), None)
+
+    def on(self, name: EventName, hook: Hook) -> None:
+        """Call `hook` with a JobEvent at every event of this name, in the process where it happens."""
+        self.hooks.on(name, hook)
+
+    # Transactions
+
+    def bind(self, maker: Any) -> None:
+        """Let plain `defer()` see the sessions of this sessionmaker, sync or async."""
+        self._sessions.bind(maker)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A Session whose transaction commits at the end, or rolls back on an exception.
+
+        Inside a running job it first checks that the job still belongs to this worker.
+
+        Raises:
+            ClaimLost: it does not; everything is rolled back.
+        """
+        with Session(self.engine) as session, session.begin():
+            self._sessions.opened(session)
+            try:
+                yield session
+                session.flush()
+                if (context := running.get()) is not None and context.hub is self:
+                    check_claim(session.connection(), context)
+            finally:
+                self._sessions.closed(session)
+
+    @asynccontextmanager
+    async def transaction_async(self) -> AsyncIterator[AsyncSession]:
+        """As `transaction`, with an AsyncSession; defer in it by `await task.defer_async(...)`."""
+        async with AsyncSession(self.async_engine) as session, session.begin():
+            self._sessions.opened(session.sync_session)
+            try:
+                yield session
+                await session.flush()
+                if (context := running.get()) is not None and context.hub is self:
+                    await session.run_sync(lambda sync: check_claim(sync.connection(), context))
+            finally:
+                self._sessions.closed(session.sync_session)
+
+    # Jobs in and out
+
+    @cached_property
+    def _deferrer(self) -> Deferrer:
+        return Deferrer(self.url, self.settings)
+
+    def insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> list[int]:
+        """Ids of new jobs, stored in the transaction that `options` names or that is open here."""
+        target = self._target(options, sync=True)
+        if target is not None:
+            return self._deferrer.insert(target, jobs)
+        if len(jobs) == 1:
+            with self._autocommit.connect() as connection:
+                return self._deferrer.insert(connection, jobs)
+        with self.engine.begin() as connection:
+            return self._deferrer.insert(connection, jobs)
+
+    async def insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> list[int]:
+        """As `insert`, also for asynchronous sessions and connections."""
+        target = self._target(options, sync=False)
+        if target is not None:
+            return await self._deferrer.insert_async(target, jobs)
+        async with self.async_engine.begin() as connection:
+            return await self._deferrer.insert_async(connection, jobs)
+
+    def _target(self, options: DeferOptions, *, sync: bool) -> Any:
+        given = [options.get("session"), options.get("connection"), options.get("autocommit")]
+        if sum(bool(g is not None and g is not False) for g in given) > 1:
+            raise TypeError("give one of session, connection and autocommit")
+        if options.get("autocommit"):
+            return None
+        explicit = given[0] if given[0] is not None else given[1]
+        if explicit is not None:
+            return explicit
+        session = self._sessions.current(sync=sync)
+        if session is None or sync:
+            return session
+        from sqlalchemy.ext.asyncio import async_session
+
+        return async_session(session) or session
+
+    def tell_deferred(self, job_id: int, task_name: str, queue: str) -> None:
+        """Tell the hooks of job.deferred; the transaction may still roll back."""
+        if self.hooks.wanted("job.deferred"):
+            self.hooks.tell(
+                JobEvent(name="job.deferred", job_id=job_id, task_name=task_name, queue=queue)
+            )
+
+    def read(self, statement: str, /, **parameters: Any) -> list[RowMapping]:
+        """The rows of one of the queue's statements, on a connection of its own, not in any transaction."""
+        with self._autocommit.connect() as connection:
+            query = sql.load(statement, self.settings.schema)
+            return list(connection.exec_driver_sql(query, parameters).mappings())
+
+    def read_one(self, statement: str, /, **parameters: Any) -> RowMapping | None:
+        """The first row, or None."""
+        return next(iter(self.read(statement, **parameters)), None)
+
+    write = read
+    write_one = read_one
+
+    # Workers
+
+    def worker(self, **options: Any) -> Worker:
+        """A worker for this hub's tasks; see Worker for its options."""
+        return Worker(self, **options)
+
+    def run_worker(
+        self,
+        *,
+        queues: Sequence[str] | Mapping[str, int] | None = None,
+        concurrency: int | None = None,
+        wait: bool = True,
+    ) -> None:
+        """Run jobs until SIGTERM or Ctrl-C; with wait=False only until no job is ready.
+
+        A signal drains for `drain_seconds`; what still runs in a thread then is given back to the
+        queue, and the process ends on the spot.
+
+        Raises:
+            SchemaBehind: the database must be migrated first.
+        """
+        worker = self.worker(queues=queues, concurrency=concurrency, wait=wait, signals=wait)
+        asyncio.run(self._work(worker))
+        if worker.abandoned:
+            # Their jobs were given back and start elsewhere in a few seconds: by then the threads
+            # must be gone, and nothing but the end of the process stops a thread.
+            logging.shutdown()
+            os._exit(0)
+
+    async def run_worker_async(
+        self,
+        *,
+        queues: Sequence[str] | Mapping[str, int] | None = None,
+        concurrency: int | None = None,
+        wait: bool = True,
+    ) -> None:
+        """As `run_worker`, on the running event loop; cancel the task to stop it."""
+        await self._work(self.worker(queues=queues, concurrency=concurrency, wait=wait))
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        finally:
+            if (pool := self._async_engines.pop(asyncio.get_running_loop(), None)) is not None:
+                await pool.dispose()

@@ -1,0 +1,188 @@
+"""One run of one claimed job: from its arguments to the outcome that is to be stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from procrastinate import jobs
+
+from taskhub.queue import executors
+from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded
+from taskhub.queue.attempts import describe
+from taskhub.queue.context import ClaimLost, Context
+from taskhub.queue.events import EventName, JobEvent
+from taskhub.queue.lease import Registration
+from taskhub.queue.outcomes import Snooze
+from taskhub.queue.retries import Again, decide, strategy
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+logger = logging.getLogger("taskhub.worker")
+UNKNOWN_TASK_SECONDS = 30.0
+STUCK_SECONDS = 5.0
+
+
+class Cancelled(Exception):
+    """Somebody asked that the job stop, and it did."""
+
+
+class Run:
+    """One attempt; `on_end` gets its outcome once, on the event loop."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        job: Claimed,
+        registration: Registration,
+        threads: ThreadPoolExecutor,
+        on_end: Callable[[Run, Ack], None],
+    ) -> None:
+        self.hub = hub
+        self.job = job
+        self._threads = threads
+        self._on_end = on_end
+        self._task = hub.tasks.get(job.task_name)
+        self._began = time.monotonic()
+        self._error: BaseException | None = None
+        self._is_giving_back = False
+        self._context = Context(
+            hub=hub,
+            job_id=job.id,
+            task_name=job.task_name,
+            queue=job.queue_name,
+            attempt=job.attempts + 1,
+            claim=job.claim,
+            worker_id=registration.worker_id,
+            idempotency_key=f"{registration.hub_id}-{job.id}",
+        )
+
+    def start(self) -> None:
+        """Begin on the event loop."""
+        self._future = asyncio.get_running_loop().create_task(self._go(), name=f"job-{self.job.id}")
+
+    def cancel(self) -> None:
+        """Ask the job to stop: a coroutine is cancelled, a function sees `ctx.cancelled`."""
+        self._context._cancel.set()  # noqa: SLF001 - the worker's side of the context
+        if self._task is not None and self._task.is_async:
+            self._future.cancel()
+
+    def abandon(self) -> None:
+        """Stop without an outcome: the claim is lost, another worker may run the job."""
+        self._is_giving_back = True
+        self.cancel()
+
+    async def interrupt(self) -> Ack:
+        """Stop at the end of a drain; the job waits again and no attempt is used."""
+        self._is_giving_back = True
+        self.cancel()
+        if not self.is_stuck:
+            await asyncio.wait([self._future], timeout=STUCK_SECONDS)
+        # A thread cannot be stopped: the job must not start elsewhere before this process is gone.
+        wait = STUCK_SECONDS if self.is_stuck else 0.0
+        return Returned(job=self.job, outcome="interrupted", again=Again(in_seconds=wait))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it runs in a thread that goes on."""
+        return self._task is not None and not self._task.is_async and not self._future.done()
+
+    async def _go(self) -> None:
+        await self._tell("job.started")
+        try:
+            ack = await self._outcome()
+        except asyncio.CancelledError:
+            ack = self._aborted()
+        if not self._is_giving_back:
+            self._on_end(self, ack)
+
+    async def _outcome(self) -> Ack:
+        if self._task is None:
+            logger.error(
+                "no task of this name is known here; the job waits",
+                extra={"job_id": self.job.id, "task": self.job.task_name},
+            )
+            return Returned(
+                job=self.job, outcome="snoozed", again=Again(in_seconds=UNKNOWN_TASK_SECONDS)
+            )
+        try:
+            result = await executors.run(self._task, self.job.args, self._context, self._threads)
+        except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
+            return self._raised(error)
+        return Succeeded(job=self.job, result=result)
+
+    def _raised(self, error: Exception) -> Ack:
+        self._error = error
+        if isinstance(error, Snooze):
+            return Returned(job=self.job, outcome="snoozed", again=Again(in_seconds=error.seconds))
+        if isinstance(error, ClaimLost):
+            logger.warning("claim lost", extra={"job_id": self.job.id, "claim": self.job.claim})
+        if self._context.cancelled:
+            return self._aborted(error)
+        failure = describe(error)
+        again = self._again(error)
+        if again is None:
+            return Failed(job=self.job, failure=failure)
+        return Returned(job=self.job, outcome="retried", again=again, failure=failure)
+
+    def _aborted(self, error: BaseException | None = None) -> Ack:
+        return Failed(
+            job=self.job,
+            failure=describe(error or Cancelled("cancelled while running")),
+            status="aborted",
+        )
+
+    def _again(self, error: Exception) -> Again | None:
+        if self._task is None or isinstance(error, executors.UnreadableArguments):
+            return None
+        known = jobs.Job(
+            id=self.job.id,
+            queue=self.job.queue_name,
+            priority=self.job.priority,
+            lock=self.job.lock,
+            queueing_lock=self.job.queueing_lock,
+            task_name=self.job.task_name,
+            scheduled_at=self.job.scheduled_at,
+            attempts=self.job.attempts,
+        )
+        try:
+            return decide(error, known, strategy(self._task.retry))
+        except Exception:
+            logger.exception("retry strategy failed", extra={"job_id": self.job.id})
+            return None
+
+    async def tell_end(self, ack: Ack) -> None:
+        """Tell the log and the hooks; call it when the outcome is stored."""
+        seconds = time.monotonic() - self._began
+        names: dict[str, EventName] = {"retried": "job.retried", "snoozed": "job.snoozed"}
+        name: EventName = "job.succeeded"
+        if isinstance(ack, Failed):
+            name = "job.failed" if ack.status == "failed" else "job.cancelled"
+        elif isinstance(ack, Returned):
+            name = names[ack.outcome]
+        known = {
+            "job_id": self.job.id,
+            "task": self.job.task_name,
+            "attempt": self.job.attempts + 1,
+        }
+        logger.info(name, extra={**known, "task_duration_seconds": round(seconds, 6)})
+        await self._tell(name, seconds)
+
+    async def _tell(self, name: EventName, seconds: float | None = None) -> None:
+        if self.hub.hooks.wanted(name):
+            await self.hub.hooks.tell_async(
+                JobEvent(
+                    name=name,
+                    job_id=self.job.id,
+                    task_name=self.job.task_name,
+                    queue=self.job.queue_name,
+                    attempt=self.job.attempts + 1,
+                    duration_seconds=seconds,
+                    error=self._error,
+                )
+            )

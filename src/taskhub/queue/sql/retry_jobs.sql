@@ -1,0 +1,60 @@
+-- Let jobs that ended without success wait again, and say of every id what happened to it.
+--
+-- attempts and lost begin at 0: whoever retries by hand has mended the cause, so the task's own
+-- retry policy starts afresh, and a job that used up its attempts would else fail at once. claim
+-- never goes back; a cancelled job's note in the history used up one.
+-- A row for every id, also unknown ones. Two operators at once: the second waits for the first's
+-- rows, then finds them waiting and reports them as changed. A unique violation: a job with the
+-- same queueing lock was deferred meanwhile; run it again.
+-- Index: procrastinate_jobs_pkey; status::text keeps the planner off the partial indexes.
+WITH asked AS (
+    SELECT DISTINCT given.id FROM unnest(%(job_ids)s::bigint[]) AS given (id)
+), ended AS MATERIALIZED (
+    SELECT j.id, j.queueing_lock
+    FROM {schema}.procrastinate_jobs AS j
+    WHERE j.id = ANY(%(job_ids)s::bigint[])
+      AND j.status::text = ANY(%(statuses)s::text[])
+    ORDER BY j.id
+    FOR UPDATE
+), placed AS (
+    SELECT ended.id, row_number() OVER (PARTITION BY ended.queueing_lock ORDER BY ended.id) AS place
+    FROM ended
+), back AS (
+    UPDATE {schema}.procrastinate_jobs AS j
+    SET status = 'todo',
+        attempts = 0,
+        lost = 0,
+        claim = j.claim + (j.status::text = 'cancelled')::integer,
+        scheduled_at = NULL,
+        finished_at = NULL,
+        worker_id = NULL,
+        abort_requested = false,
+        -- Only one job with a queueing lock may wait.
+        queueing_lock = CASE WHEN placed.place = 1 AND NOT EXISTS (
+            SELECT 1 FROM {schema}.procrastinate_jobs AS twin
+            WHERE twin.queueing_lock = j.queueing_lock AND twin.status = 'todo'
+        ) THEN j.queueing_lock END
+    FROM placed
+    WHERE j.id = placed.id
+    RETURNING j.id
+)
+SELECT
+    asked.id AS job_id,
+    coalesce(j.status::text, done.status) AS was,
+    CASE
+        WHEN back.id IS NOT NULL THEN 'retried'
+        WHEN j.status::text = ANY(%(statuses)s::text[]) THEN 'changed meanwhile'
+        WHEN j.id IS NOT NULL OR done.status IS NOT NULL THEN 'not failed'
+        ELSE 'unknown'
+    END AS outcome
+FROM asked
+LEFT JOIN back ON back.id = asked.id
+LEFT JOIN {schema}.procrastinate_jobs AS j ON j.id = asked.id
+LEFT JOIN LATERAL (
+    SELECT 'succeeded' AS status
+    FROM {schema}.attempts AS a
+    WHERE a.job_id = asked.id
+      AND a.outcome = 'succeeded'
+    LIMIT 1
+) AS done ON j.id IS NULL
+ORDER BY asked.id

@@ -1,0 +1,197 @@
+"""A task: a function that can be deferred, with what it asks of the queue."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar
+
+from typing_extensions import Unpack
+
+from taskhub.queue.arguments import (
+    MAX_LOCK_BYTES,
+    MAX_NAME_BYTES,
+    Parameters,
+    check_priority,
+    check_text,
+    refuse_star_args,
+    to_json,
+)
+from taskhub.queue.defer import NewJob
+from taskhub.queue.jobs import Job
+from taskhub.queue.retries import RetryValue, strategy
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DeferOptions(TypedDict, total=False):
+    """What can be said of one job, over what its task declares.
+
+    Keys:
+        queue: at most 40 bytes.
+        priority: the higher runs first; 0 if nothing is said.
+        lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
+        queueing_lock: at most one job with it may wait; another one is refused.
+        delay: seconds or timedelta from now, on the database's clock.
+        at: a time with its zone, instead of delay.
+        session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
+        connection: or a psycopg connection, sync or async.
+        autocommit: the job commits by itself, whatever is open around it.
+    """
+
+    queue: str
+    priority: int
+    lock: str
+    queueing_lock: str
+    delay: float | timedelta
+    at: datetime
+    session: Any
+    connection: Any
+    autocommit: bool
+
+
+@dataclass(frozen=True)
+class Task(Generic[P, R]):
+    """What `@hub.task` makes of a function; calling it runs the function, here and now."""
+
+    function: Callable[..., Any]
+    name: str
+    declared_queue: str | None = None
+    retry: RetryValue = False
+    options_given: DeferOptions = field(default_factory=DeferOptions)
+    aliases: tuple[str, ...] = ()
+    _home: list[Hub] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        refuse_star_args(self.function)
+        strategy(self.retry)
+        check_text(self.name, "task name", 128)
+        if self.declared_queue is not None:
+            check_text(self.declared_queue, "queue", MAX_NAME_BYTES)
+        for key in ("lock", "queueing_lock"):
+            if template := self.options_given.get(key):
+                self.parameters.check_template(str(template), key)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """What the function takes."""
+        return Parameters(self.function)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the worker's event loop; otherwise it runs in a thread."""
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def hub(self) -> Hub:
+        """The hub it was declared on, or whose `add` took its blueprint.
+
+        Raises:
+            RuntimeError: none has.
+        """
+        if not self._home:
+            raise RuntimeError(
+                f"task {self.name!r} belongs to no hub yet; call hub.add(blueprint) first"
+            )
+        return self._home[0]
+
+    @property
+    def queue(self) -> str:
+        """The queue of its jobs: by the routes of the settings, else as declared, else "default"."""
+        return self.hub.route(self.name) or self.declared_queue or "default"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the function without the queue; a task with a Context takes it as first argument."""
+        return self.function(*args, **kwargs)
+
+    def options(self, **options: Unpack[DeferOptions]) -> Task[P, R]:
+        """The same task with other options for the jobs deferred through what this returns."""
+        unknown = set(options) - set(DeferOptions.__annotations__)
+        if unknown:
+            known = ", ".join(DeferOptions.__annotations__)
+            raise TypeError(f"options must be some of {known}; got {', '.join(sorted(unknown))}")
+        return dataclasses.replace(self, options_given={**self.options_given, **options})
+
+    def defer(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Store a job with these arguments, in the transaction that is open here.
+
+        Without one, and without `session=`, the job commits by itself. One round trip.
+
+        Raises:
+            TypeError: the arguments do not fit the function's signature.
+            BadArgument: Postgres cannot hold one of them. Both come before any SQL.
+            AmbiguousTransaction: more than one transaction may be meant.
+            OtherDatabase: the session is one to another database.
+        """
+        [job_id] = self.hub.insert(self.options_given, [self.new_job(args, kwargs)])
+        return self._deferred(job_id)
+
+    delay = defer
+
+    async def defer_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """As `defer`, for asynchronous sessions and connections."""
+        [job_id] = await self.hub.insert_async(self.options_given, [self.new_job(args, kwargs)])
+        return self._deferred(job_id)
+
+    def defer_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
+        """Store one job for each mapping of arguments, a thousand a statement, in one transaction.
+
+        All are checked before the first is sent: one bad item, named by its place, stores none.
+        """
+        jobs = self._new_jobs(arguments)
+        return [self._deferred(i) for i in self.hub.insert(self.options_given, jobs)]
+
+    async def defer_many_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
+        """As `defer_many`, for asynchronous sessions and connections."""
+        jobs = self._new_jobs(arguments)
+        return [self._deferred(i) for i in await self.hub.insert_async(self.options_given, jobs)]
+
+    def _new_jobs(self, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
+        jobs = []
+        for n, given in enumerate(arguments):
+            try:
+                jobs.append(self.new_job((), given))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"item {n}: {error}") from error
+        return jobs
+
+    def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+        """The row of a job with these arguments, checked."""
+        given = self.parameters.bind(args, kwargs)
+        options = self.options_given
+        delay, at = options.get("delay"), options.get("at")
+        if delay is not None and at is not None:
+            raise TypeError("give delay or at, not both")
+        if at is not None and at.utcoffset() is None:
+            raise ValueError(f"at must carry a time zone, got {at.isoformat()}")
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        if seconds is not None and not 0 <= seconds < 1e10:
+            raise ValueError(f"delay must be 0 seconds or more, got {delay}")
+        return NewJob(
+            queue_name=check_text(options.get("queue", self.queue), "queue", MAX_NAME_BYTES),
+            task_name=self.name,
+            priority=check_priority(options.get("priority", 0)),
+            lock=self._filled("lock", given),
+            queueing_lock=self._filled("queueing_lock", given),
+            args=to_json(given, self.hub.settings.max_args_bytes),
+            delay_seconds=seconds,
+            at=at,
+        )
+
+    def _filled(self, key: str, given: Mapping[str, Any]) -> str | None:
+        template = self.options_given.get(key)
+        if template is None:
+            return None
+        return check_text(self.parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
+
+    def _deferred(self, job_id: int) -> Job[R]:
+        self.hub.tell_deferred(job_id, self.name, self.options_given.get("queue") or self.queue)
+        return Job(job_id, self.name, self.hub)

@@ -1,0 +1,43 @@
+"""Things that tests of the knowledge base need, made in one line."""
+
+import itertools
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from taskhub.kb.datasets.create import create
+from taskhub.kb.datasets.models import Dataset, Technique
+from taskhub.kb.documents import stages
+from taskhub.kb.documents.add import add
+from taskhub.kb.documents.models import Document, DocumentState
+from taskhub.kb.segments.split import Piece
+from taskhub.kb.segments.store import store
+from taskhub.kb.tenants.create import ensure
+from taskhub.kb.vectors.embedders import Embedder, embedder
+from taskhub.kb.vectors.index import index
+
+_numbers = itertools.count(1)
+
+
+def make_dataset(session: Session, **chosen: Any) -> Dataset:
+    """A dataset of its own tenant, embedded by the hash of its texts unless told otherwise."""
+    number = next(_numbers)
+    tenant = ensure(session, f"tenant {number}")
+    return create(session, tenant.id, f"dataset {number}", **{"embedding_model": "hash"} | chosen)
+
+
+def make_indexed(
+    session: Session, dataset: Dataset, *texts: str, model: Embedder | None = None
+) -> Document:
+    """A completed document whose segments are these texts."""
+    document = add(session, dataset, name=f"document-{next(_numbers)}.txt", content=b"x")
+    stages.start(session, document)
+    store(session, document, [Piece(text, len(text) // 4 + 1) for text in texts], 0)
+    stages.enter(session, document, DocumentState.INDEXING)
+    if model is None and dataset.technique is Technique.HIGH_QUALITY:
+        model = embedder(dataset.embedding_model)
+    index(session, document.id, model, limit=1000)
+    session.refresh(document)
+    stages.complete(session, document)
+    session.refresh(document)
+    return document

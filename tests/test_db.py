@@ -1,0 +1,38 @@
+"""Addresses: what names a database, and what is said when nothing does."""
+
+import pytest
+
+from taskhub import Hub, db
+from taskhub.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+asyncpg://u@h/d", "postgresql+psycopg2://u@h/d"],
+)
+def test_every_way_to_write_it_ends_at_psycopg(url: str) -> None:
+    assert db.address(url).drivername == "postgresql+psycopg"
+
+
+def test_no_database_names_both_ways_out() -> None:
+    with pytest.raises(db.NoDatabase, match=r"TASKHUB_DATABASE_URL=postgresql://.*=embedded"):
+        _ = Hub(settings=Settings()).url
+
+
+@pytest.mark.parametrize(
+    ("url", "message"), [("mysql://h/d", "must be PostgreSQL"), ("nonsense", "must look like")]
+)
+def test_another_kind_of_address_is_refused(url: str, message: str) -> None:
+    with pytest.raises(db.BadAddress, match=message):
+        db.address(url)
+
+
+def test_a_hub_without_database_can_declare_tasks() -> None:
+    hub = Hub(settings=Settings())
+
+    @hub.task(queue="mail")
+    def send(n: int) -> int:
+        return n + 1
+
+    assert send(1) == 2
+    assert send.queue == "mail"
