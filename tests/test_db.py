@@ -8,7 +8,12 @@ from taskhub.settings import Settings
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+asyncpg://u@h/d", "postgresql+psycopg2://u@h/d"],
+    [
+        "postgresql://u@h/d",
+        "postgres://u@h/d",
+        "postgresql+asyncpg://u@h/d",
+        "postgresql+psycopg2://u@h/d",
+    ],
 )
 def test_every_way_to_write_it_ends_at_psycopg(url: str) -> None:
     assert db.address(url).drivername == "postgresql+psycopg"

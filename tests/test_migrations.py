@@ -64,11 +64,18 @@ def test_a_job_deferred_in_a_session_with_any_search_path_fires_our_triggers(hub
         task.options(session=connection).defer()
         connection.commit()
 
-        assert connection.scalar(text("SELECT type::text FROM taskhub.procrastinate_events")) == "deferred"
+        assert (
+            connection.scalar(text("SELECT type::text FROM taskhub.procrastinate_events"))
+            == "deferred"
+        )
 
 
 def test_down_and_up_again_ends_at_the_same_schema(empty: Engine) -> None:
-    everything = "SELECT format('%s.%s', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname LIKE 'taskhub%' ORDER BY 1"
+    everything = """
+        SELECT format('%s.%s', n.nspname, c.relname)
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname LIKE 'taskhub%' ORDER BY 1
+    """
     settings = Settings()
     migrations.upgrade(empty, settings)
     before = names(empty, everything)
@@ -98,7 +105,7 @@ def test_the_schemas_have_the_names_that_are_set(empty: Engine) -> None:
 
     migrations.upgrade(empty, settings)
 
-    schemas = names(empty, "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information)' ORDER BY 1")
+    schemas = names(empty, "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information)'")
     assert set(schemas) <= {"docs", "jobs", "public"}
     assert "jobs" in schemas
     hub = Hub(empty.url.render_as_string(hide_password=False), settings=settings)
@@ -184,7 +191,9 @@ def test_the_sql_can_be_printed_and_run_by_other_means(empty: Engine, kb: None) 
 def test_python_and_postgres_name_the_same_states(hub: Hub) -> None:
     from procrastinate.jobs import Status
 
-    states = names(hub.engine, "SELECT unnest(enum_range(NULL::taskhub.procrastinate_job_status))::text")
+    states = names(
+        hub.engine, "SELECT unnest(enum_range(NULL::taskhub.procrastinate_job_status))::text"
+    )
 
     assert sorted(states) == sorted(status.value for status in Status)
 
@@ -200,5 +209,3 @@ def test_a_failure_in_the_middle_leaves_the_database_as_it_was(empty: Engine) ->
     left = names(empty, "SELECT relname FROM pg_class WHERE relnamespace = 'taskhub'::regnamespace")
     assert left == ["workers"]
     empty.dispose()
-
-

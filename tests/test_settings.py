@@ -9,8 +9,12 @@ from taskhub.settings import BadSetting, load
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "pyproject.toml").write_text('[tool.taskhub]\nconcurrency = 2\nschema = "a"\nhome = "x"\n')
-    (tmp_path / "taskhub.toml").write_text('concurrency = 3\nschema = "b"\n[routes]\n"mail.*" = "mail"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.taskhub]\nconcurrency = 2\nschema = "a"\nhome = "x"\n'
+    )
+    (tmp_path / "taskhub.toml").write_text(
+        'concurrency = 3\nschema = "b"\n[routes]\n"mail.*" = "mail"\n'
+    )
     return tmp_path
 
 
@@ -47,7 +51,11 @@ def test_a_flag_that_was_not_given_changes_nothing(project: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("TASKHUB_CONCURRENCY", "many", "concurrency must be of type int, got 'many' .environment."),
+        (
+            "TASKHUB_CONCURRENCY",
+            "many",
+            "concurrency must be of type int, got 'many' .environment.",
+        ),
         ("TASKHUB_CONCURRENCY", "0", "concurrency must be 1 or more, got 0"),
         ("TASKHUB_SCHEMA", "a; drop", "schema must be a lower-case SQL name"),
         ("TASKHUB_SCHEMA", "taskhub_kb", "schema and kb_schema must differ"),
@@ -66,12 +74,12 @@ def test_a_bad_value_is_refused_with_its_place(
 def test_an_unknown_name_in_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taskhub.toml").write_text("concurency = 3\n")
 
-    with pytest.raises(BadSetting, match="taskhub.toml sets 'concurency', which is no setting"):
+    with pytest.raises(BadSetting, match=r"taskhub\.toml sets 'concurency', which is no setting"):
         load(environ={}, directory=tmp_path)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "taskhub.toml").write_text("= 3\n")
 
-    with pytest.raises(BadSetting, match="taskhub.toml is not valid TOML"):
+    with pytest.raises(BadSetting, match=r"taskhub\.toml is not valid TOML"):
         load(environ={}, directory=tmp_path)

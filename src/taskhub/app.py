@@ -120,16 +120,14 @@ def _split(app: str) -> tuple[str, str]:
 def _imported(module_name: str, app: str) -> Any:
     try:
         return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's module may raise anything
+    except (Exception, SystemExit) as error:
         raise AppImportFailed(f"app {app!r} could not be imported", _told(error)) from error
 
 
 def _told(error: BaseException) -> str:
     """The exception with the user's frames: without ours and those of the import system."""
     told = traceback.TracebackException.from_exception(error)
-    theirs = [
-        f for f in told.stack if f.filename != __file__ and "importlib" not in f.filename
-    ]
+    theirs = [f for f in told.stack if f.filename != __file__ and "importlib" not in f.filename]
     told.stack = traceback.StackSummary.from_list(theirs)
     return "".join(told.format()).rstrip()
 

@@ -12,7 +12,13 @@ from taskhub import Backoff, Context, Hub
 from taskhub.settings import Settings
 
 hub = Hub(
-    settings=Settings(database_url=sys.argv[1], lease_seconds=1, poll_seconds=0.1, concurrency=2, drain_seconds=0.3)
+    settings=Settings(
+        database_url=sys.argv[1],
+        lease_seconds=1,
+        poll_seconds=0.1,
+        concurrency=2,
+        drain_seconds=0.3,
+    )
 )
 
 

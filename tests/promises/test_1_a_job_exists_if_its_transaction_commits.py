@@ -10,11 +10,13 @@ from tests.promises.conftest import Start, line
 
 def count(url: str, table: str) -> int:
     with psycopg.connect(db.conninfo(db.address(url))) as connection:
-        row: Any = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]  # names of this file
+        row: Any = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         return int(row[0])
 
 
-def test_killed_between_the_domain_write_and_the_commit_leaves_neither(shop: str, start: Start) -> None:
+def test_killed_between_the_domain_write_and_the_commit_leaves_neither(
+    shop: str, start: Start
+) -> None:
     process = start("order")
     assert line(process) == "written"
 

@@ -12,7 +12,7 @@ from tests.waiting import until
 
 def one(url: str, query: str) -> Any:
     with psycopg.connect(db.conninfo(db.address(url))) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]  # literals of this file
+        row = connection.execute(query).fetchone()
         return row[0] if row is not None else None
 
 
@@ -38,7 +38,8 @@ def test_a_job_whose_deferrer_was_killed_after_the_commit_runs(shop: str, start:
 
     until(lambda: one(shop, "SELECT count(*) FROM shipped") == 1, "shipping the order")
     until(
-        lambda: one(shop, "SELECT outcome::text FROM taskhub.attempts") == "succeeded", "storing the outcome"
+        lambda: one(shop, "SELECT outcome::text FROM taskhub.attempts") == "succeeded",
+        "storing the outcome",
     )
 
 
@@ -80,7 +81,9 @@ def test_a_job_whose_worker_was_paused_beyond_its_lease_runs_elsewhere_and_is_st
     assert one(shop, "SELECT count(*) FROM taskhub.attempts") == 2
 
 
-def test_a_job_that_kills_its_worker_every_time_ends_as_a_dead_letter(shop: str, start: Start) -> None:
+def test_a_job_that_kills_its_worker_every_time_ends_as_a_dead_letter(
+    shop: str, start: Start
+) -> None:
     job_id = defer(shop, "kill_worker", "poison")
 
     for _ in range(5):
@@ -90,7 +93,10 @@ def test_a_job_that_kills_its_worker_every_time_ends_as_a_dead_letter(shop: str,
     start("worker", "shop")
 
     until(
-        lambda: one(shop, f"SELECT status FROM taskhub.procrastinate_jobs WHERE id = {job_id}") == "failed",
+        lambda: (
+            one(shop, f"SELECT status FROM taskhub.procrastinate_jobs WHERE id = {job_id}")
+            == "failed"
+        ),
         "giving the job up",
     )
     assert one(shop, "SELECT count(*) FROM taskhub.attempts WHERE outcome = 'lost'") == 5
@@ -106,7 +112,10 @@ def test_a_drain_gives_running_jobs_back_and_uses_no_attempt(shop: str, start: S
     assert worker.wait(timeout=20) == 0
     assert one(shop, "SELECT outcome::text FROM taskhub.attempts") == "interrupted"
     assert (
-        one(shop, f"SELECT status::text || attempts FROM taskhub.procrastinate_jobs WHERE id = {job_id}")
+        one(
+            shop,
+            f"SELECT status::text || attempts FROM taskhub.procrastinate_jobs WHERE id = {job_id}",
+        )
         == "todo0"
     )
     assert one(shop, "SELECT stop_reason FROM taskhub.workers") == "stopped"

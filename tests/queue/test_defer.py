@@ -42,17 +42,13 @@ def test_positional_arguments_are_stored_by_name(hub: Hub, add: Add) -> None:
     assert [row["args"] for row in stored(hub)] == [{"a": 3, "b": 5}]
 
 
-def test_without_any_transaction_the_job_commits_by_itself(
-    hub: Hub, add: Add
-) -> None:
+def test_without_any_transaction_the_job_commits_by_itself(hub: Hub, add: Add) -> None:
     job = add.delay(3)
 
     assert [(row["id"], row["queue_name"]) for row in stored(hub)] == [(job.id, "sums")]
 
 
-def test_the_open_transaction_is_joined_without_naming_it(
-    hub: Hub, add: Add
-) -> None:
+def test_the_open_transaction_is_joined_without_naming_it(hub: Hub, add: Add) -> None:
     with pytest.raises(ZeroDivisionError), hub.transaction():
         add.defer(3)
         raise ZeroDivisionError
@@ -71,9 +67,7 @@ def test_a_savepoint_takes_its_jobs_along(hub: Hub, add: Add) -> None:
 
 
 @pytest.mark.parametrize("name", ["psycopg", "psycopg2"])
-def test_a_sync_session_of_any_driver_carries_the_job(
-    hub: Hub, add: Add, name: str
-) -> None:
+def test_a_sync_session_of_any_driver_carries_the_job(hub: Hub, add: Add, name: str) -> None:
     engine = create_engine(driver(hub, name))
 
     with Session(engine) as session:
@@ -137,9 +131,7 @@ def test_a_sync_core_connection_carries_the_job(hub: Hub, add: Add) -> None:
     assert stored(hub) == []
 
 
-def test_a_sync_defer_works_inside_a_running_event_loop(
-    hub: Hub, add: Add
-) -> None:
+def test_a_sync_defer_works_inside_a_running_event_loop(hub: Hub, add: Add) -> None:
     async def work() -> int:
         return add.defer(1).id
 
@@ -148,9 +140,7 @@ def test_a_sync_defer_works_inside_a_running_event_loop(
     assert [row["id"] for row in stored(hub)] == [job_id]
 
 
-def test_the_async_transaction_is_joined_by_defer_async(
-    hub: Hub, add: Add
-) -> None:
+def test_the_async_transaction_is_joined_by_defer_async(hub: Hub, add: Add) -> None:
     async def work() -> None:
         async with hub.transaction_async():
             await add.defer_async(1)
@@ -162,9 +152,7 @@ def test_the_async_transaction_is_joined_by_defer_async(
     assert stored(hub) == []
 
 
-def test_a_sync_defer_in_an_async_transaction_is_refused(
-    hub: Hub, add: Add
-) -> None:
+def test_a_sync_defer_in_an_async_transaction_is_refused(hub: Hub, add: Add) -> None:
     async def work() -> None:
         async with hub.transaction_async():
             add.defer(1)
@@ -239,9 +227,7 @@ def in_a_thread(function: Callable[[], Any]) -> Any:
     return asyncio.run(asyncio.to_thread(function))
 
 
-def test_a_transaction_of_another_thread_is_not_guessed_at(
-    hub: Hub, add: Add
-) -> None:
+def test_a_transaction_of_another_thread_is_not_guessed_at(hub: Hub, add: Add) -> None:
     with (
         pytest.raises(AmbiguousTransaction, match="pass session="),
         hub.transaction(),
@@ -251,9 +237,7 @@ def test_a_transaction_of_another_thread_is_not_guessed_at(
     assert stored(hub) == []
 
 
-def test_a_gathered_child_does_not_join_its_parents_transaction(
-    hub: Hub, add: Add
-) -> None:
+def test_a_gathered_child_does_not_join_its_parents_transaction(hub: Hub, add: Add) -> None:
     async def work() -> None:
         async with hub.transaction_async():
             await asyncio.gather(add.defer_async(1))
@@ -264,9 +248,7 @@ def test_a_gathered_child_does_not_join_its_parents_transaction(
     assert stored(hub) == []
 
 
-def test_a_job_may_commit_by_itself_beside_an_open_transaction(
-    hub: Hub, add: Add
-) -> None:
+def test_a_job_may_commit_by_itself_beside_an_open_transaction(hub: Hub, add: Add) -> None:
     with pytest.raises(ZeroDivisionError), hub.transaction():
         add.options(autocommit=True).defer(1)
         raise ZeroDivisionError
@@ -274,9 +256,7 @@ def test_a_job_may_commit_by_itself_beside_an_open_transaction(
     assert len(stored(hub)) == 1
 
 
-def test_two_open_transactions_are_not_guessed_between(
-    hub: Hub, add: Add
-) -> None:
+def test_two_open_transactions_are_not_guessed_between(hub: Hub, add: Add) -> None:
     with (
         hub.transaction(),
         hub.transaction() as second,
@@ -296,9 +276,7 @@ def test_a_session_of_another_database_is_refused_before_any_sql(
     engine.dispose()
 
 
-def test_a_session_of_another_kind_of_database_is_refused(
-    hub: Hub, add: Add
-) -> None:
+def test_a_session_of_another_kind_of_database_is_refused(hub: Hub, add: Add) -> None:
     engine = create_engine("sqlite://")
 
     with Session(engine) as session, pytest.raises(OtherDatabase, match="sqlite"):

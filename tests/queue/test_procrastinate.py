@@ -22,7 +22,9 @@ def theirs(hub: Hub) -> Iterator[procrastinate.App]:
         yield app
 
 
-def test_a_job_that_their_client_deferred_runs_on_our_worker(hub: Hub, theirs: procrastinate.App) -> None:
+def test_a_job_that_their_client_deferred_runs_on_our_worker(
+    hub: Hub, theirs: procrastinate.App
+) -> None:
     seen: list[int] = []
 
     @hub.task(name="add", queue="sums")

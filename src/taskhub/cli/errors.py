@@ -84,7 +84,10 @@ def _database(error: psycopg.Error) -> tuple[int, str]:
     state = error.sqlstate
     said = " ".join(str(error).split())
     if state in _MISSING:
-        return SCHEMA, f"the database lacks what this taskhub needs; run `taskhub db migrate` ({said})"
+        return (
+            SCHEMA,
+            f"the database lacks what this taskhub needs; run `taskhub db migrate` ({said})",
+        )
     if isinstance(error, psycopg.OperationalError) and (
         state is None or state.startswith(_UNREACHABLE)
     ):

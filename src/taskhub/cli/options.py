@@ -31,9 +31,7 @@ class Asked:
 
     def settings(self, **flags: Any) -> Settings:
         """The settings under these options and what else the verb was given."""
-        return settings_module.load(
-            {"app": self.app, "database_url": self.database_url, **flags}
-        )
+        return settings_module.load({"app": self.app, "database_url": self.database_url, **flags})
 
     def hub(self, *, embedded: bool = False, tasks: bool = True, **flags: Any) -> tuple[Hub, str]:
         """The hub and its name; with `embedded` the embedded Postgres stands in where none is named.
@@ -70,7 +68,9 @@ class Asked:
             return self.color == "always"
         if os.environ.get("NO_COLOR"):
             return False
-        if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        if any(
+            os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")
+        ):
             return True
         return stream.isatty()
 
@@ -175,7 +175,8 @@ def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> 
 def _write_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
-    own, shared = [], []
+    own: list[tuple[str, str]] = []
+    shared: list[tuple[str, str]] = []
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is not None:

@@ -135,7 +135,7 @@ def _mapping(row: Any) -> dict[str, Any]:
     return dict(row)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> str:  # noqa: PLR0911 - one kind of value, one return
     """A value in a pipe: whole, exact, on one line."""
     if value is None:
         return ""

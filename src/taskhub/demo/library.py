@@ -30,7 +30,10 @@ def fresh_dataset(stage: Stage, name: str) -> int:
 def remove(stage: Stage, dataset_id: int) -> None:
     """Have the worker clean a dataset away."""
     job_id = tasks.delete_dataset(stage.hub, dataset_id)
-    if job_id is not None and stage.finish(Job(job_id, "clean_dataset", stage.hub)) is not Status.SUCCEEDED:
+    if (
+        job_id is not None
+        and stage.finish(Job(job_id, "clean_dataset", stage.hub)) is not Status.SUCCEEDED
+    ):
         raise DemoBroken(f"clean_dataset failed; see `taskhub show {job_id}`")
 
 

@@ -37,9 +37,11 @@ def committed_and_rolled_back(stage: Stage, postbox: Postbox, mark: str) -> dict
     try:
         with stage.hub.transaction() as session:
             job = _account_with_mail(session, ben, "Ben Babbage")
-            raise Interrupted  # noqa: TRY301 - the failure in the middle is the point
+            raise Interrupted
     except Interrupted:
-        screen.line(f"  the same for {ben}, and the transaction fails after job {job.id} was deferred")
+        screen.line(
+            f"  the same for {ben}, and the transaction fails after job {job.id} was deferred"
+        )
     left = {
         "accounts": _accounts(stage, ben),
         "jobs": _jobs_above(stage, before),
@@ -79,7 +81,9 @@ def _register(stage: Stage, email: str, name: str, language: str = "en-US") -> J
         return _account_with_mail(session, email, name, language)
 
 
-def _account_with_mail(session: Session, email: str, name: str, language: str = "en-US") -> Job[str]:
+def _account_with_mail(
+    session: Session, email: str, name: str, language: str = "en-US"
+) -> Job[str]:
     account = accounts.create(session, email, name, language)
     code = codes.issue(session, account, Purpose.verify_email, 30)
     return mail_verify_email.defer(code.id)

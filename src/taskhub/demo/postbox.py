@@ -42,9 +42,9 @@ class _AnyPort(Controller):
     """A Controller that takes a free port and knows which; aiosmtpd's own looks for port 0."""
 
     def _trigger_server(self) -> None:
-        sockets = self.server.sockets if self.server is not None else ()
-        self.port = sockets[0].getsockname()[1]
-        super()._trigger_server()
+        listening: Any = self.server
+        self.port = listening.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd has no types
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from taskhub.kb.documents.walk import walk
 from taskhub.queue import Hub
 
 QUESTIONS = (
-    "How many days of parental leave do I get?",
-    "What does error code E42 mean?",
-    "忘记密码怎么办？",
+    "What do I have to do when my work laptop has been stolen?",
+    "Can the battery charge at night when electricity is cheap?",
+    "周末加班可以怎么调休？",
 )
 CLEANED = 5
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+import taskhub.kb.models  # noqa: F401 - a flush needs every model that a foreign key names
 from taskhub.kb.datasets import clean as cleaning
 from taskhub.kb.datasets import create
 from taskhub.kb.datasets.models import Dataset, Technique

@@ -55,6 +55,10 @@ class Parameters:
         """The parameters' names, for lock templates."""
         return frozenset(self._all.parameters)
 
+    def annotation(self, name: str) -> Any:
+        """What a parameter is annotated as; Any where it is not, or there is none of this name."""
+        return self._hints.get(name, Any)
+
     @property
     def returns(self) -> Any:
         """The annotation of what the function returns; Any where there is none."""

@@ -58,7 +58,8 @@ class DeferOptions(TypedDict, total=False):
     autocommit: bool
 
 
-@dataclass(frozen=True)
+# Two tasks are never equal, and a task stands in sets and dicts: identity is all there is to it.
+@dataclass(frozen=True, eq=False)
 class Task(Generic[P, R]):
     """What `@hub.task` makes of a function; calling it runs the function, here and now."""
 

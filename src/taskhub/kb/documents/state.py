@@ -4,30 +4,32 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Integer, Text, column, select, table
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, select
 from sqlalchemy.orm import Session
 
 from taskhub.db import KB_SCHEMA
 from taskhub.kb.documents.failures import UnknownDocument
 
-# A view, so not among the models, which are compared with the database's tables.
-document_states = table(
+# A view, so not among the models, which are compared with the database's tables. A Table all the
+# same: only those follow the schema's name where a setting changes it.
+document_states = Table(
     "document_states",
-    column("document_id", BigInteger),
-    column("dataset_id", BigInteger),
-    column("tenant_id", BigInteger),
-    column("name", Text),
-    column("state", Text),
-    column("condition", Text),
-    column("shown", Text),
-    column("error", Text),
-    column("error_kind", Text),
-    column("segments_done", Integer),
-    column("segments_total", Integer),
-    column("job_id", BigInteger),
-    column("job_status", Text),
-    column("job_attempts", Integer),
-    column("scheduled_at", DateTime(timezone=True)),
+    MetaData(),
+    Column("document_id", BigInteger),
+    Column("dataset_id", BigInteger),
+    Column("tenant_id", BigInteger),
+    Column("name", Text),
+    Column("state", Text),
+    Column("condition", Text),
+    Column("shown", Text),
+    Column("error", Text),
+    Column("error_kind", Text),
+    Column("segments_done", Integer),
+    Column("segments_total", Integer),
+    Column("job_id", BigInteger),
+    Column("job_status", Text),
+    Column("job_attempts", Integer),
+    Column("scheduled_at", DateTime(timezone=True)),
     schema=KB_SCHEMA,
 )
 

@@ -31,8 +31,7 @@ def embed(session: Session, texts: Sequence[str], model: Embedder) -> list[list[
     stored = select(Embedding.sha256, Embedding.vector).where(
         Embedding.model == model.name, Embedding.sha256.in_(set(keys))
     )
-    for key, vector in session.execute(stored):
-        known[key] = vector
+    known.update((key, vector) for key, vector in session.execute(stored))
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if missing:
         made = dict(zip(missing, _made(list(missing.values()), model), strict=True))

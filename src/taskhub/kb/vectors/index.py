@@ -57,6 +57,11 @@ def index(
             else:
                 _put(session, row.id, row.dataset_id, model, result)
                 done.append(row.id)
+    _count(session, document_id, done, len(waiting))
+    return Indexed(len(done), len(waiting) - len(done))
+
+
+def _count(session: Session, document_id: int, done: list[int], tried: int) -> None:
     session.execute(
         update(Segment)
         .where(Segment.id.in_(done))
@@ -65,9 +70,8 @@ def index(
     session.execute(
         update(Document)
         .where(Document.id == document_id)
-        .values(segments_done=Document.segments_done + len(waiting))
+        .values(segments_done=Document.segments_done + tried)
     )
-    return Indexed(len(done), len(waiting) - len(done))
 
 
 def _put(

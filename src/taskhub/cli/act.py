@@ -1,0 +1,112 @@
+"""The verbs that change jobs: retry, retry-failed, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taskhub.cli.errors import PARTLY, Refused
+from taskhub.cli.look import read_since
+from taskhub.cli.options import Asked, can_ask, say, verb
+from taskhub.cli.output import Column, visible, write_object, write_rows
+from taskhub.queue import actions
+from taskhub.queue.insight import JobFilter
+
+
+@verb(
+    "retry",
+    examples=("taskhub retry 42 43", "taskhub ls --status failed -o ids | xargs taskhub retry"),
+)
+@click.argument("job_ids", type=click.IntRange(min=1), nargs=-1, required=True)
+@click.pass_context
+def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...]) -> None:
+    """Let jobs that failed, were cancelled or aborted run again; exit code 7 if some could not."""
+    hub, _ = asked.hub(tasks=False)
+    done = actions.retry(hub, job_ids)
+    hub.close()
+    write_rows(
+        asked, done, (Column("job_id", right=True), Column("was"), Column("outcome")), key="job_id"
+    )
+    if any(one.outcome != "retried" for one in done):
+        ctx.exit(PARTLY)
+
+
+@verb(
+    "retry-failed",
+    examples=(
+        "taskhub retry-failed --queue mail --dry-run",
+        "taskhub retry-failed --task 'mail_*' --since 2h --error 'timeout' --yes",
+    ),
+)
+@click.option("--queue", "-q", "queues", multiple=True, help="Only this queue.")
+@click.option("--task", "tasks", multiple=True, help="Only this task; globs work.")
+@click.option("--since", callback=read_since, help="30m, 2h, 1d or an ISO time.")
+@click.option("--error", help="Text or glob in the last error.")
+@click.option("--fingerprint", help="Only failures of this kind.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--dry-run", is_flag=True, help="Show what would be retried.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def retry_failed(
+    asked: Asked,
+    queues: tuple[str, ...],
+    tasks: tuple[str, ...],
+    since: Any,
+    error: str | None,
+    fingerprint: str | None,
+    limit: int | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Let dead letters run again: jobs that failed for good, frozen at the highest id seen now."""
+    hub, _ = asked.hub(tasks=False)
+    wanted = JobFilter(
+        queues=queues, tasks=tasks, since=since, error=error, fingerprint=fingerprint
+    )
+    preview = actions.preview_failed(hub, wanted, limit=limit)
+    say(f"{preview.jobs} failed jobs match")
+    for line in preview.samples:
+        why = visible(f"{line.error_class}: {line.error_message}"[:100])
+        say(f"  {line.id}  {line.task}  {line.queue}  {why}")
+    retried = 0
+    if preview.jobs and not dry_run:
+        _confirm(f"retry {preview.jobs} jobs?", yes=yes)
+        retried = actions.retry_failed(
+            hub, wanted, limit=limit, up_to_id=preview.highest_id, progress=_progress(preview.jobs)
+        )
+        say(f"{retried} jobs wait again; watch them with `taskhub ls --status todo`")
+    hub.close()
+    write_object(
+        asked, {"matched": preview.jobs, "retried": retried, "dry_run": dry_run}, key="retried"
+    )
+
+
+def _progress(jobs: int) -> Any:
+    def told(done: int) -> None:
+        if jobs > 1000:
+            say(f"  {done} of {jobs}")
+
+    return told
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not can_ask():
+        raise Refused("nothing was changed: nobody is there to confirm; run again with --yes")
+    if not click.confirm(question, err=True):
+        raise Refused("nothing was changed")
+
+
+@verb("cancel", examples=("taskhub cancel 42 --reason 'sent by hand'",))
+@click.argument("job_ids", type=click.IntRange(min=1), nargs=-1, required=True)
+@click.option("--reason", default="", help="Kept in the job's history.")
+@click.pass_context
+def cancel(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...], reason: str) -> None:
+    """Cancel jobs that wait, and ask running ones to stop; exit code 7 if some had ended."""
+    hub, _ = asked.hub(tasks=False)
+    done = actions.cancel(hub, job_ids, reason=reason)
+    hub.close()
+    write_rows(asked, done, (Column("job_id", right=True), Column("outcome")), key="job_id")
+    if any(one.outcome in ("ended already", "unknown") for one in done):
+        ctx.exit(PARTLY)

@@ -1,0 +1,200 @@
+"""The verbs that look: status, queues, workers, ls, show."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from taskhub import migrations
+from taskhub.cli.errors import UNHEALTHY, masked
+from taskhub.cli.options import Asked, verb
+from taskhub.cli.output import (
+    Column,
+    ago,
+    span,
+    table,
+    visible,
+    wants_table,
+    write_object,
+    write_rows,
+)
+from taskhub.queue import Hub, insight
+from taskhub.queue.insight import JobFilter
+
+QUEUES = (
+    Column("queue"),
+    Column("ready", right=True),
+    Column("scheduled", right=True),
+    Column("running", right=True),
+    Column("failed", right=True),
+    Column("oldest_ready_seconds", "oldest ready", span, right=True),
+    Column("workers", right=True),
+)
+WORKERS = (
+    Column("id", right=True),
+    Column("name"),
+    Column("state"),
+    Column("host"),
+    Column("pid", right=True),
+    Column("queues", show=lambda names: ", ".join(names) if names else "all"),
+    Column("running", right=True),
+    Column("concurrency", right=True),
+    Column("heartbeat_at", "heartbeat", ago),
+)
+JOBS = (
+    Column("id", right=True),
+    Column("task"),
+    Column("queue"),
+    Column("status"),
+    Column("attempts", right=True),
+    Column("deferred_at", "deferred", ago),
+    Column("finished_at", "ended", ago),
+    Column("error_class", "error"),
+    Column("error_message", "message", lambda text: (text or "")[:80], wide=True),
+)
+STATES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def read_since(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """30m, 2h, 1d as a span, or an ISO time with its zone."""
+    if value is None:
+        return None
+    if found := _SPAN.fullmatch(value):
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"must be like 30m, 2h, 1d or an ISO time, got {value!r}"
+        ) from None
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+@verb("status", examples=("taskhub status", "taskhub status -o json"))
+@click.pass_context
+def status(ctx: click.Context, asked: Asked) -> None:
+    """How the queues stand, on one screen; exit code 8 if work waits that nobody does."""
+    hub, _ = asked.hub(tasks=False)
+    with hub.engine.connect() as connection:
+        behind = migrations.behind(connection, hub.settings)
+        if behind:
+            raise migrations.SchemaBehind(behind)
+        notes = [migrations.behind(connection, hub.settings, branch="kb")]
+    queues, workers = insight.queues(hub), insight.workers(hub)
+    warnings = _warnings(hub, queues)
+    told = {
+        "verdict": "unhealthy" if warnings else "healthy",
+        "database": masked(hub.url.render_as_string(hide_password=True)),
+        "warnings": warnings,
+        "notes": [f"knowledge base: {note}" for note in notes if note],
+        "counts": insight.counts(hub),
+        "queues": queues,
+        "workers": workers,
+    }
+    write_object(
+        asked, told, key="verdict", table=_screen(asked, told) if wants_table(asked) else None
+    )
+    hub.close()
+    if warnings:
+        ctx.exit(UNHEALTHY)
+
+
+def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
+    lonely = [
+        f"queue {q.queue!r} holds {q.ready} ready jobs and has no live worker; "
+        f"run `taskhub worker --queue {q.queue}`"
+        for q in queues
+        if q.ready and not q.workers
+    ]
+    unknown = [
+        f"{t.jobs} jobs of task {t.task!r} wait in queue {t.queue!r}, and no live worker knows it"
+        for t in insight.unserved(hub)
+    ]
+    return lonely + unknown
+
+
+def _screen(asked: Asked, told: dict[str, Any]) -> str:
+    parts = [f"{told['verdict']}  {told['database']}"]
+    parts += [f"  ! {visible(line)}" for line in told["warnings"]]
+    parts += [f"  - {visible(line)}" for line in told["notes"]]
+    parts += ["", table(asked, told["queues"], QUEUES), "", table(asked, told["workers"], WORKERS)]
+    return "\n".join(parts)
+
+
+@verb("queues", examples=("taskhub queues",))
+def queues(asked: Asked) -> None:
+    """Every queue with its counts."""
+    hub, _ = asked.hub(tasks=False)
+    write_rows(asked, insight.queues(hub), QUEUES, key="queue")
+    hub.close()
+
+
+@verb("workers", examples=("taskhub workers", "taskhub workers --stopped"))
+@click.option("--stopped", is_flag=True, help="Also those that are gone.")
+def workers(asked: Asked, stopped: bool) -> None:
+    """The workers and their heartbeats."""
+    hub, _ = asked.hub(tasks=False)
+    write_rows(asked, insight.workers(hub, stopped=stopped), WORKERS)
+    hub.close()
+
+
+@verb("ls", examples=("taskhub ls --status failed --since 1h", "taskhub ls -q mail -o ids"))
+@click.option("--queue", "-q", "queues", multiple=True, help="Only this queue.")
+@click.option("--task", "tasks", multiple=True, help="Only this task; globs work.")
+@click.option("--status", "states", multiple=True, type=click.Choice(STATES))
+@click.option("--since", callback=read_since, help="30m, 2h, 1d or an ISO time.")
+@click.option("--error", help="Text or glob in the last error.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--before", "before_id", type=int, help="Only jobs with a lower id: the next page.")
+def ls(
+    asked: Asked,
+    queues: tuple[str, ...],
+    tasks: tuple[str, ...],
+    states: tuple[str, ...],
+    since: Any,
+    error: str | None,
+    limit: int,
+    before_id: int | None,
+) -> None:
+    """Jobs, the newest first, those that succeeded too."""
+    hub, _ = asked.hub(tasks=False)
+    wanted = JobFilter(queues=queues, tasks=tasks, statuses=states, since=since, error=error)
+    write_rows(asked, insight.jobs(hub, wanted, limit=limit, before_id=before_id), JOBS)
+    hub.close()
+
+
+@verb("show", examples=("taskhub show 42", "taskhub show 42 -o json"))
+@click.argument("job_id", type=click.IntRange(min=1))
+def show(asked: Asked, job_id: int) -> None:
+    """One job: arguments, attempts, the last traceback, the result."""
+    hub, _ = asked.hub(tasks=False)
+    found = insight.job(hub, job_id)
+    hub.close()
+    write_object(asked, found, table=_job_screen(found))
+
+
+def _job_screen(job: insight.JobDetail) -> str:
+    lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
+    for name in ("priority", "lock", "args", "result", "attempts", "lost"):
+        value = getattr(job, name)
+        if value not in (None, 0):
+            lines.append(f"  {name:<10} {visible(str(value))}")
+    times = ("deferred_at", "scheduled_at", "started_at", "finished_at")
+    lines += [
+        f"  {name:<12} {at.isoformat(timespec='seconds')} ({ago(at)})"
+        for name in times
+        if (at := getattr(job, name)) is not None
+    ]
+    for attempt in job.history:
+        where = f"{attempt.host}:{attempt.pid}" if attempt.host else "no worker"
+        error = f"  {attempt.error_class}: {attempt.error_message}" if attempt.error_class else ""
+        lines.append(f"  attempt {attempt.attempt}  {attempt.outcome}  {where}{visible(error)}")
+    last = job.history[-1] if job.history else None
+    if last is not None and last.traceback:
+        lines += ["", *(visible(line) for line in last.traceback.splitlines())]
+    return "\n".join(lines)

@@ -1,0 +1,32 @@
+"""`taskhub up`: one command for one machine."""
+
+from __future__ import annotations
+
+import click
+
+from taskhub import embedded, migrations
+from taskhub.cli.options import Asked, say, verb
+from taskhub.cli.worker import announce, set_up_logs, work
+
+
+@verb("up", examples=("taskhub up", "taskhub up -A shop:hub"))
+@click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Jobs at once.")
+def up(asked: Asked, concurrency: int | None) -> None:
+    """Start the embedded Postgres if no database is named, migrate, and run a worker for all queues.
+
+    Ctrl-C ends all of it; the embedded Postgres is stopped too.
+    """
+    set_up_logs("info", None)
+    hub, app = asked.hub(embedded=True, concurrency=concurrency)
+    owns = hub.settings.database_url == "embedded"
+    try:
+        report = migrations.upgrade(hub.engine, hub.settings)
+        for line in report.left_out:
+            say(f"warning: {line}")
+        announce(hub, app, None)
+        work(hub.worker(name="up", signals=True))
+    finally:
+        hub.close()
+        if owns:
+            embedded.stop(hub.settings)
+            say("the embedded Postgres is stopped")

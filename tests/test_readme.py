@@ -1,0 +1,66 @@
+"""Every command in the README runs, in order, in a project made of the README's own code."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_every_shell_command_of_the_readme_runs(tmp_path: Path, kb: None) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    [example] = blocks("python")
+    (tmp_path / "shop.py").write_text(example)
+    # The first block is what .ci/run does; the test suite cannot run itself.
+    script = "\n".join(["set -eu", *blocks("sh")[1:], "taskhub db stop"])
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("TASKHUB_")}
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script],
+        cwd=tmp_path,
+        env=variables | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "parental-leave" in ended.stdout
+    assert "shop.send_receipt" in ended.stdout
+
+
+def test_the_make_targets_of_the_readme_are_those_that_ci_runs() -> None:
+    targets = set(re.findall(r"^make (\w+)", blocks("sh")[0], flags=re.MULTILINE))
+    in_ci = set(re.findall(r"^step \d+ (\w+)", (ROOT / ".ci/run").read_text(), flags=re.MULTILINE))
+
+    assert targets == {"demo", "test"}
+    assert targets <= in_ci
+
+
+def test_the_python_of_the_readme_defers_and_runs(tmp_path: Path, database: str) -> None:
+    [example] = blocks("python")
+    (tmp_path / "shop.py").write_text(example)
+    use = (
+        "import shop; from taskhub import Job; n = shop.place_order(); "
+        "shop.hub.run_worker(wait=False); print(Job(n, '', shop.hub).result(timeout=5))"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", use],
+        cwd=tmp_path,
+        env=os.environ | {"TASKHUB_DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "receipt of order 7 in en-US" in ended.stdout, ended.stderr
