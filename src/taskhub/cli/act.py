@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from taskhub.cli.errors import PARTLY, Refused
+from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
-from taskhub.cli.options import Asked, can_ask, say, verb
+from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
 from taskhub.queue import actions
 from taskhub.queue.insight import JobFilter
@@ -70,7 +70,7 @@ def retry_failed(
         say(f"  {line.id}  {line.task}  {line.queue}  {why}")
     retried = 0
     if preview.jobs and not dry_run:
-        _confirm(f"retry {preview.jobs} jobs?", yes=yes)
+        confirm(f"retry {preview.jobs} jobs?", yes=yes)
         retried = actions.retry_failed(
             hub, wanted, limit=limit, up_to_id=preview.highest_id, progress=_progress(preview.jobs)
         )
@@ -87,15 +87,6 @@ def _progress(jobs: int) -> Any:
             say(f"  {done} of {jobs}")
 
     return told
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not can_ask():
-        raise Refused("nothing was changed: nobody is there to confirm; run again with --yes")
-    if not click.confirm(question, err=True):
-        raise Refused("nothing was changed")
 
 
 @verb("cancel", examples=("taskhub cancel 42 --reason 'sent by hand'",))

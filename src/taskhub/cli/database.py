@@ -9,8 +9,8 @@ import click
 
 from taskhub import db as addresses
 from taskhub import embedded, migrations
-from taskhub.cli.errors import SCHEMA, Failed, Refused
-from taskhub.cli.options import Asked, Verbs, can_ask, say
+from taskhub.cli.errors import SCHEMA, Failed
+from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import write_object
 from taskhub.queue import Hub
 from taskhub.settings import Settings
@@ -76,7 +76,7 @@ def _lacking(hub: Hub) -> str | None:
 def downgrade(asked: Asked, revision: str, yes: bool) -> None:
     """Go back to a revision: tables, and all they hold, are dropped."""
     hub = _hub(asked)
-    _confirm(f"drop what came after {revision}, with its data?", yes=yes)
+    confirm(f"drop what came after {revision}, with its data?", yes=yes)
     report = migrations.downgrade(hub.engine, hub.settings, revision)
     hub.close()
     write_object(asked, {"before": list(report.before), "after": list(report.after)}, key="after")
@@ -135,15 +135,6 @@ def reset(asked: Asked, dry_run: bool, yes: bool) -> None:
     if dry_run:
         say(f"would delete {home}" if home.exists() else f"nothing to delete at {home}")
         return
-    _confirm(f"delete {home} with all its data?", yes=yes)
+    confirm(f"delete {home} with all its data?", yes=yes)
     embedded.reset(settings)
     say(f"deleted {home}")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not can_ask():
-        raise Refused("nothing was changed: nobody is there to confirm; run again with --yes")
-    if not click.confirm(question, err=True):
-        raise Refused("nothing was changed")

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from taskhub.cli.errors import PARTLY, Failed, Refused
-from taskhub.cli.options import Asked, Verbs, can_ask, say
+from taskhub.cli.errors import PARTLY, Failed
+from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
 from taskhub.queue import Hub
 
@@ -116,10 +116,7 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
     with hub.transaction() as session:
         rows: dict[str, Any] = dict(clean.count(session, dataset_id))
     if not dry_run:
-        if not yes and not can_ask():
-            raise Refused("nothing was changed: nobody is there to confirm; run again with --yes")
-        if not yes and not click.confirm(f"delete dataset {name!r} with {rows}?", err=True):
-            raise Refused("nothing was changed")
+        confirm(f"delete dataset {name!r} with {rows}?", yes=yes)
         rows["job_id"] = tasks.delete_dataset(hub, dataset_id)
         say("the dataset is hidden; a worker of the queue cleaning removes its rows")
     hub.close()

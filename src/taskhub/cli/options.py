@@ -12,6 +12,7 @@ import click
 
 from taskhub import app as apps
 from taskhub import settings as settings_module
+from taskhub.cli.errors import Refused
 from taskhub.db import NoDatabase
 from taskhub.queue import Hub
 from taskhub.settings import Settings
@@ -83,6 +84,20 @@ def say(message: str) -> None:
 def can_ask() -> bool:
     """Whether somebody is there to answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if `yes` was given or somebody at the terminal says so.
+
+    Raises:
+        Refused: nobody did; nothing was changed.
+    """
+    if yes:
+        return
+    if not can_ask():
+        raise Refused("nothing was changed: nobody is there to confirm; run again with --yes")
+    if not click.confirm(question, err=True):
+        raise Refused("nothing was changed")
 
 
 def _store(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
