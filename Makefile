@@ -24,7 +24,7 @@ bench: ## run the benchmarks; ARGS=NAME runs one
 	@bin/bench $(ARGS)
 
 faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pytest
-	@bin/test tests/faults $(ARGS)
+	@bin/test -n 2 tests/faults $(ARGS)
 
 clean: ## remove the venv, caches and built packages
 	@bin/clean

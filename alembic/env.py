@@ -4,13 +4,14 @@ from alembic import context
 from sqlalchemy import text
 
 from taskhub.db import KB_SCHEMA, Base
+from taskhub.migrations import VERSION_TABLE
 
 config = context.config
 schema = config.attributes["schema"]
 kb_schema = config.attributes["kb_schema"]
 options = {
     "target_metadata": Base.metadata,
-    "version_table": "alembic_version",
+    "version_table": VERSION_TABLE,
     "version_table_schema": schema,
     "include_schemas": True,
     # The queue's own tables are written in SQL: only the models' schema is compared.

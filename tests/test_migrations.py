@@ -61,13 +61,11 @@ def test_a_job_deferred_in_a_session_with_any_search_path_fires_our_triggers(hub
 
     with hub.engine.connect() as connection:
         connection.execute(text("SET search_path = pg_catalog"))
-        task.options(session=connection).defer()
+        task.options(session=connection, lock="a").defer()
         connection.commit()
 
-        assert (
-            connection.scalar(text("SELECT type::text FROM taskhub.procrastinate_events"))
-            == "deferred"
-        )
+        assert connection.scalar(text("SELECT gate FROM taskhub.procrastinate_jobs")) == 2
+        assert connection.scalar(text("SELECT lock FROM taskhub.lock_notes")) == "a"
 
 
 def test_down_and_up_again_ends_at_the_same_schema(empty: Engine) -> None:
@@ -86,7 +84,7 @@ def test_down_and_up_again_ends_at_the_same_schema(empty: Engine) -> None:
     left = names(empty, everything)
     migrations.upgrade(empty, settings)
 
-    assert [n for n in left if "alembic_version" not in n] == []
+    assert left == []
     assert names(empty, everything) == before
     empty.dispose()
 
@@ -172,7 +170,7 @@ def test_a_worker_refuses_a_schema_that_serves_newer_ones_only(hub: Hub) -> None
 
 def test_a_schema_that_is_newer_and_still_serves_is_accepted(hub: Hub) -> None:
     with hub.engine.begin() as connection:
-        connection.execute(text("INSERT INTO taskhub.alembic_version VALUES ('9999')"))
+        connection.execute(text("INSERT INTO taskhub.taskhub_version VALUES ('9999')"))
 
     hub.run_worker(wait=False)
 

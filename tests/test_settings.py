@@ -61,6 +61,11 @@ def test_a_flag_that_was_not_given_changes_nothing(project: Path) -> None:
         ("TASKHUB_SCHEMA", "taskhub_kb", "schema and kb_schema must differ"),
         ("TASKHUB_SMTP_SECURITY", "ssl", "smtp_security must be plain, starttls or tls"),
         ("TASKHUB_LEASE_SECONDS", "0", "lease_seconds must be above 0"),
+        ("TASKHUB_IDLE_POLL_SECONDS", "-1", "idle_poll_seconds must be above 0 and finite, got -1"),
+        ("TASKHUB_POLL_SECONDS", "nan", "poll_seconds must be above 0 and finite, got nan"),
+        ("TASKHUB_POLL_SECONDS", "inf", "poll_seconds must be above 0 and finite, got inf"),
+        ("TASKHUB_DRAIN_SECONDS", "-1", "drain_seconds must be 0 or more and finite, got -1"),
+        ("TASKHUB_NOTIFY", "maybe", "notify must be of type bool, got 'maybe' .environment."),
         ("TASKHUB_SEGMENT_OVERLAP_TOKENS", "500", "segment_overlap_tokens must be"),
     ],
 )
@@ -69,6 +74,28 @@ def test_a_bad_value_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(BadSetting, match=message):
         load(environ={variable: value}, directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("true", True), ("1", True), ("Yes", True), ("false", False), ("0", False), (" no ", False)],
+)
+def test_a_switch_is_read_from_the_usual_words(tmp_path: Path, word: str, meant: bool) -> None:
+    assert load(environ={"TASKHUB_NOTIFY": word}, directory=tmp_path).notify is meant
+
+
+def test_a_switch_in_a_file_or_a_flag_is_a_boolean(tmp_path: Path) -> None:
+    (tmp_path / "taskhub.toml").write_text("notify = false\n")
+
+    assert load(environ={}, directory=tmp_path).notify is False
+    assert load({"notify": True}, environ={}, directory=tmp_path).notify is True
+
+
+def test_a_worker_listens_where_the_jobs_are_unless_told_otherwise(tmp_path: Path) -> None:
+    settings = load(environ={"TASKHUB_LISTEN_URL": "postgresql://direct/app"}, directory=tmp_path)
+
+    assert settings.listen_url == "postgresql://direct/app"
+    assert load(environ={}, directory=tmp_path).listen_url is None
 
 
 def test_an_unknown_name_in_a_file_is_refused(tmp_path: Path) -> None:

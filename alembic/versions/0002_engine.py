@@ -1,49 +1,181 @@
-"""What the engine keeps beside procrastinate's tables: counters, workers, the history of attempts.
+"""The engine: what it keeps beside procrastinate's tables, and the functions that move jobs.
+
+procrastinate's row triggers and foreign keys are most of the cost of a job, so they go; its functions
+keep their signatures and get bodies that keep our columns right. The way back restores them.
 
 Revision ID: 0002
 Revises: 0001
 """
 
+from pathlib import Path
+
 from alembic import context, op
+from alembic.util import load_python_file
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+pinned = load_python_file(Path(__file__).parents[1], "pinned.py")
+SQL = Path(__file__).parents[1] / "sql"
+# The shape of a plan must not depend on what the statistics happen to say: a queue table is empty in
+# one minute and holds a million rows in the next. Without it the planner was seen to compile a plan at
+# every claim (jit), and to read the whole table because LIMIT is a parameter.
+PLANNER = """SET jit = off
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_material = off
+SET enable_memoize = off"""
+OURS = (
+    "set_gate", "after_insert", "ack_v1", "outcomes_v1", "outcome_alone_v1", "promote_due_v1",
+    "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1", "claim_lane_v1",
+    "claim_suspect_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
+    "cancel_v1", "extend_attempts_v1",
+)  # fmt: skip
+THEIRS = (
+    "fetch_job_v2", "finish_job_v1", "cancel_job_v1", "retry_job_v2", "retry_job_v1",
+    "prune_stalled_workers_v1", "unregister_worker_v1",
+)  # fmt: skip
+
 
 def upgrade() -> None:
     schema = context.config.attributes["schema"]
-    _counters(schema)
-    _workers(schema)
+    _strip(schema)
+    _columns(schema)
+    _gates(schema)
+    _indexes(schema)
+    _tables(schema)
     _attempts(schema)
-    _functions(schema)
+    _storage(schema)
+    _run(schema, *OURS, *THEIRS)
+    op.execute(f"""
+        SELECT {schema}.extend_attempts_v1(
+            (SELECT s.last_value + 1000000 FROM {schema}.procrastinate_jobs_id_seq AS s)
+        )
+    """)
+    op.execute(f"""
+        CREATE TRIGGER set_gate BEFORE INSERT ON {schema}.procrastinate_jobs
+        FOR EACH ROW WHEN (NEW.lock IS NOT NULL OR NEW.scheduled_at IS NOT NULL)
+        EXECUTE FUNCTION {schema}.set_gate()
+    """)
+    op.execute(f"""
+        CREATE TRIGGER after_insert AFTER INSERT ON {schema}.procrastinate_jobs
+        REFERENCING NEW TABLE AS new_rows
+        FOR EACH STATEMENT EXECUTE FUNCTION {schema}.after_insert()
+    """)
+    _note_what_is_there(schema)
 
 
-def _counters(schema: str) -> None:
+def _run(schema: str, *names: str) -> None:
+    for name in names:
+        body = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+        op.execute(body.replace("{schema}", schema).replace("{planner}", PLANNER))
+
+
+def _strip(schema: str) -> None:
+    """Take off the row triggers, the foreign keys, and the indexes that have better ones here."""
+    _run(schema, "strip_jobs")
+    for index in (
+        "procrastinate_jobs_lock_idx_v1",
+        "procrastinate_jobs_queue_name_idx_v1",
+        "procrastinate_jobs_id_lock_idx_v1",
+        "procrastinate_jobs_priority_idx_v1",
+        "procrastinate_jobs_queueing_lock_idx_v1",
+        "idx_procrastinate_jobs_worker_not_null",
+        "idx_procrastinate_workers_last_heartbeat",
+    ):
+        op.execute(f"DROP INDEX IF EXISTS {schema}.{index}")
+
+
+def _columns(schema: str) -> None:
     op.execute(f"""
         ALTER TABLE {schema}.procrastinate_jobs
-            ADD COLUMN claim integer NOT NULL DEFAULT 0,        -- +1 at every claim: the fence
-            ADD COLUMN lost smallint NOT NULL DEFAULT 0,        -- +1 at every rescue
-            ADD COLUMN gate smallint NOT NULL DEFAULT 0,        -- why it is not ready; 0 = ready
+            ADD COLUMN claim integer NOT NULL DEFAULT 0,         -- +1 at every claim: the fence
+            ADD COLUMN lost smallint NOT NULL DEFAULT 0,         -- +1 at every rescue
+            ADD COLUMN interrupted smallint NOT NULL DEFAULT 0,  -- +1 at every shutdown it was cut by
+            ADD COLUMN gate smallint NOT NULL DEFAULT 0,  -- 0 ready, 1 future, 2 behind its lock
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
-            ADD COLUMN finished_at timestamptz,
-            ADD CONSTRAINT check_args_object CHECK (jsonb_typeof(args) = 'object')
+            ADD COLUMN finished_at timestamptz
     """)
+    op.execute(f"""
+        CREATE TYPE {schema}.claimed_job AS (
+            id bigint, queue_name varchar, task_name varchar, priority integer, lock text,
+            queueing_lock text, args text, attempts integer, claim integer, lost smallint,
+            scheduled_at timestamptz
+        )
+    """)
+
+
+def _gates(schema: str) -> None:
+    """Sort the jobs of an adopted schema, before an index says that one a lock is ready."""
+    op.execute(f"""
+        UPDATE {schema}.procrastinate_jobs
+        SET gate = CASE WHEN scheduled_at > now() THEN 1 ELSE 2 END
+        WHERE status = 'todo' AND (scheduled_at > now() OR lock IS NOT NULL)
+    """)
+
+
+def _indexes(schema: str) -> None:
+    """Each holds only what its reader looks for: the ready index never sees what cannot be claimed."""
+    jobs = f"{schema}.procrastinate_jobs"
+    for statement in (
+        f"""CREATE INDEX jobs_ready ON {jobs} (queue_name, priority DESC, id)
+            WHERE status = 'todo' AND gate = 0""",
+        # A date that somebody takes away by hand must not hide its job.
+        f"""CREATE INDEX jobs_due ON {jobs} (coalesce(scheduled_at, '-infinity'))
+            WHERE status = 'todo' AND gate = 1""",
+        f"""CREATE INDEX jobs_behind ON {jobs} (lock, priority DESC, id)
+            WHERE status = 'todo' AND gate = 2""",
+        f"""CREATE UNIQUE INDEX jobs_occupant ON {jobs} (lock)
+            WHERE gate = 0 AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
+        f"""CREATE INDEX jobs_suspect ON {jobs} (id)
+            WHERE status = 'todo' AND gate = 0 AND lost >= 2""",
+        # Also those without a worker: a plain one lets go of its jobs when it leaves.
+        f"CREATE INDEX jobs_running ON {jobs} (worker_id) WHERE status = 'doing'",
+        # procrastinate tells a refused queueing lock by this index's name. Its own has an entry for
+        # every job without one, too.
+        f"""CREATE UNIQUE INDEX procrastinate_jobs_queueing_lock_idx_v1 ON {jobs} (queueing_lock)
+            WHERE status = 'todo' AND queueing_lock IS NOT NULL""",
+        f"""CREATE INDEX jobs_ended ON {jobs} (status, id)
+            WHERE status IN ('failed', 'cancelled', 'aborted', 'succeeded')""",
+    ):
+        op.execute(statement)
+
+
+def _tables(schema: str) -> None:
     # One row. A worker whose protocol is lower than `lowest_worker_version` must not run.
     op.execute(f"""
         CREATE TABLE {schema}.hub (
             id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
             lowest_worker_version integer NOT NULL,
+            notify boolean NOT NULL DEFAULT true,
             created_at timestamptz NOT NULL DEFAULT now()
         )
     """)
     op.execute(f"CREATE UNIQUE INDEX hub_one_row ON {schema}.hub ((true))")
     op.execute(f"INSERT INTO {schema}.hub (lowest_worker_version) VALUES (1)")
-
-
-def _workers(schema: str) -> None:
+    # Append-only: which locks changed, for the workers to look at.
+    op.execute(f"""
+        CREATE TABLE {schema}.lock_notes (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            lock text NOT NULL
+        )
+    """)
+    # Append-only: who asked that a running job stop. It counts for the claim it names, no later one.
+    op.execute(f"""
+        CREATE TABLE {schema}.cancel_requests (
+            job_id bigint NOT NULL,
+            claim integer NOT NULL,
+            reason text,
+            asked_at timestamptz NOT NULL DEFAULT now()
+        )
+    """)
+    op.execute(f"CREATE INDEX cancel_requests_job_id ON {schema}.cancel_requests (job_id)")
     # The registry outlives the worker, because the history points at it; procrastinate_workers
     # holds the living, with their heartbeat.
     op.execute(f"""
@@ -62,6 +194,14 @@ def _workers(schema: str) -> None:
             stop_reason text
         )
     """)
+    # Chores that one worker of the fleet does now and then.
+    op.execute(f"""
+        CREATE TABLE {schema}.upkeep (
+            name text PRIMARY KEY,
+            last_at timestamptz NOT NULL DEFAULT '-infinity'
+        )
+    """)
+    op.execute(f"INSERT INTO {schema}.upkeep (name) VALUES ('prune'), ('horizon'), ('locks')")
 
 
 def _attempts(schema: str) -> None:
@@ -86,83 +226,92 @@ def _attempts(schema: str) -> None:
             error_message text,
             traceback text,
             fingerprint text,
+            log text,
             priority integer,
             lock text,
+            queueing_lock text,
             deferred_at timestamptz,
             args jsonb,
             result jsonb,
             PRIMARY KEY (job_id, claim)
         ) PARTITION BY RANGE (job_id)
     """)
-    op.execute(f"CREATE INDEX attempts_finished_at ON {schema}.attempts USING brin (finished_at)")
-
-
-def _functions(schema: str) -> None:
-    # A partition is built aside and attached, because CREATE .. PARTITION OF locks out every
-    # reader and writer of the parent, and an ack would wait behind one open report.
+    # Without autosummarize what was added since the last vacuum is read at every count.
     op.execute(f"""
-        CREATE FUNCTION {schema}.extend_attempts_v1(_up_to bigint) RETURNS integer
-        LANGUAGE plpgsql
-        SET search_path = {schema}, pg_catalog, pg_temp
-        AS $$
-        DECLARE
-            _width CONSTANT bigint := 1000000;
-            _low bigint;
-            _made integer := 0;
-        BEGIN
-            PERFORM pg_advisory_xact_lock(hashtextextended('taskhub attempts', 0));
-            SELECT coalesce(max(substring(c.relname FROM 'attempts_([0-9]+)$')::bigint) + 1, 0) * _width
-            INTO _low
-            FROM pg_inherits AS i
-            JOIN pg_class AS c ON c.oid = i.inhrelid
-            WHERE i.inhparent = 'attempts'::regclass;
-            WHILE _low <= _up_to LOOP
-                EXECUTE format(
-                    'CREATE TABLE attempts_%s (LIKE attempts INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
-                    _low / _width
-                );
-                EXECUTE format(
-                    'ALTER TABLE attempts ATTACH PARTITION attempts_%s FOR VALUES FROM (%s) TO (%s)',
-                    _low / _width, _low, _low + _width
-                );
-                _low := _low + _width;
-                _made := _made + 1;
-            END LOOP;
-            RETURN _made;
-        END $$
+        CREATE INDEX attempts_finished_at ON {schema}.attempts
+        USING brin (finished_at) WITH (autosummarize = on, pages_per_range = 32)
     """)
-    op.execute(f"SELECT {schema}.extend_attempts_v1(1000000)")
-    # The fetch is procrastinate's, one by one; the claim counter makes each claim tellable apart.
+
+
+def _storage(schema: str) -> None:
+    """Vacuum by how much is dead, not by which share: a million dead letters must not let the churn
+    beside them rot. Room in each page for the claimed version of its rows, so a job dirties one page."""
     op.execute(f"""
-        CREATE FUNCTION {schema}.claim_v1(_queues varchar[], _worker_id bigint, _slots integer)
-        RETURNS SETOF {schema}.procrastinate_jobs
-        LANGUAGE plpgsql
-        SET search_path = {schema}, pg_catalog, pg_temp
-        SET jit = off
-        AS $$
-        DECLARE _job {schema}.procrastinate_jobs;
-        BEGIN
-            FOR _slot IN 1 .. _slots LOOP
-                SELECT * INTO _job FROM procrastinate_fetch_job_v2(_queues, _worker_id);
-                EXIT WHEN _job.id IS NULL;
-                UPDATE procrastinate_jobs
-                SET claim = claim + 1, started_at = clock_timestamp(), finished_at = NULL
-                WHERE id = _job.id
-                RETURNING * INTO _job;
-                RETURN NEXT _job;
-            END LOOP;
-        END $$
+        ALTER TABLE {schema}.procrastinate_jobs SET (
+            fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+            autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
+            autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
+            autovacuum_analyze_threshold = 50000, vacuum_index_cleanup = on, vacuum_truncate = off,
+            toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000,
+            toast.autovacuum_vacuum_cost_delay = 0, toast.vacuum_truncate = off
+        )
+    """)
+    op.execute(f"""
+        ALTER TABLE {schema}.lock_notes SET (
+            autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+            autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
+            autovacuum_analyze_threshold = 100000, vacuum_index_cleanup = on, vacuum_truncate = off
+        )
+    """)
+    for table in ("procrastinate_workers", "upkeep"):
+        op.execute(f"""
+            ALTER TABLE {schema}.{table} SET (
+                fillfactor = 50, autovacuum_vacuum_scale_factor = 0,
+                autovacuum_vacuum_threshold = 500, vacuum_truncate = off
+            )
+        """)
+
+
+def _note_what_is_there(schema: str) -> None:
+    """Let workers look at every lock of an adopted schema, and take its jobs' times over."""
+    op.execute(f"""
+        INSERT INTO {schema}.lock_notes (lock)
+        SELECT DISTINCT lock FROM {schema}.procrastinate_jobs WHERE status = 'todo' AND gate = 2
+    """)
+    op.execute(f"""
+        UPDATE {schema}.procrastinate_jobs AS j
+        SET deferred_at = e.at
+        FROM (
+            SELECT job_id, min(at) AS at FROM {schema}.procrastinate_events
+            WHERE type = 'deferred' GROUP BY job_id
+        ) AS e
+        WHERE e.job_id = j.id
     """)
 
 
 def downgrade() -> None:
     schema = context.config.attributes["schema"]
-    op.execute(f"DROP FUNCTION {schema}.claim_v1, {schema}.extend_attempts_v1")
-    op.execute(f"DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub")
-    op.execute(f"DROP TYPE {schema}.attempt_outcome")
+    op.execute(f"DROP TRIGGER after_insert ON {schema}.procrastinate_jobs")
+    op.execute(f"DROP TRIGGER set_gate ON {schema}.procrastinate_jobs")
+    op.execute(f"SET LOCAL search_path = {schema}")
+    pinned.bring_back(op.execute)
+    for name in OURS:
+        op.execute(f"DROP FUNCTION {schema}.{name}")
+    op.execute(f"""
+        DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
+            {schema}.cancel_requests, {schema}.upkeep
+    """)
+    op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
+    for index in ("ready", "due", "behind", "occupant", "suspect", "running", "ended"):
+        op.execute(f"DROP INDEX {schema}.jobs_{index}")
+    op.execute(f"DROP INDEX {schema}.procrastinate_jobs_queueing_lock_idx_v1")
+    _run(schema, "reset_storage")
     op.execute(f"""
         ALTER TABLE {schema}.procrastinate_jobs
-            DROP CONSTRAINT check_args_object,
-            DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN gate,
+            DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
+
+    pinned.restore(op.execute)
+    pinned.keep_path(op.execute, schema)
+    op.execute("SET LOCAL search_path = DEFAULT")

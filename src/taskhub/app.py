@@ -9,7 +9,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from taskhub.queue import Hub
+from procrastinate import App
+
+from taskhub.queue import Hub, foreign_app
 from taskhub.settings import Settings
 
 BUILT_IN = "taskhub.app:hub"
@@ -62,7 +64,8 @@ def build(settings: Settings | None = None) -> BuiltInHub:
 def find(settings: Settings) -> tuple[Hub, str]:
     """The hub that `settings.app` names, as module:attribute or dotted, and how it is called.
 
-    The working directory is put on sys.path. Without a name it is the built-in hub.
+    The working directory is put on sys.path. Without a name it is the built-in hub. A procrastinate
+    App comes wrapped in a hub.
 
     Raises:
         AppImportFailed: it cannot be imported, is not there, or is no hub.
@@ -80,6 +83,8 @@ def find(settings: Settings) -> tuple[Hub, str]:
             found = getattr(found, name)
         except AttributeError:
             raise AppImportFailed(_no_attribute(module, name, settings.app)) from None
+    if isinstance(found, App):
+        found = foreign_app.wrap(found, settings=settings)
     if not isinstance(found, Hub):
         raise AppImportFailed(_no_hub(found, settings.app))
     return found, f"{module_name}:{attributes}"
@@ -87,7 +92,8 @@ def find(settings: Settings) -> tuple[Hub, str]:
 
 def adjust(hub: Hub, **changes: Any) -> None:
     """Let flags win over the settings that a hub was made with; closes what it had opened."""
-    settings = dataclasses.replace(hub.settings, **changes)
+    sources = {**hub.settings.sources, **dict.fromkeys(changes, "flag")}
+    settings = dataclasses.replace(hub.settings, **changes, sources=sources)
     hub.close()
     if "database_url" in changes:
         hub._database_url = None  # noqa: SLF001 - a url in the user's code gives way to the flag
@@ -140,11 +146,6 @@ def _no_attribute(module: Any, name: str, app: str) -> str:
 
 def _no_hub(found: Any, app: str) -> str:
     kind = f"{type(found).__module__}.{type(found).__qualname__}"
-    if kind.startswith("procrastinate."):
-        return (
-            f"app {app!r} is a procrastinate App, which this taskhub cannot run yet; "
-            "declare its tasks on a taskhub.Hub"
-        )
     if callable(found):
         return f"app must be a taskhub.Hub, got {kind} in {app!r}; name the hub itself, not what makes it"
     return f"app must be a taskhub.Hub, got {kind} in {app!r}"

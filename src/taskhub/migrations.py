@@ -16,6 +16,8 @@ from taskhub.settings import Settings
 # What this version's worker speaks; the database says the lowest it still serves.
 WORKER_VERSION = 1
 BRANCHES = ("queue", "kb")
+# Not alembic's own name: the schema may be one that the user's alembic keeps its version in.
+VERSION_TABLE = "taskhub_version"
 
 
 class SchemaBehind(RuntimeError):
@@ -44,12 +46,18 @@ def upgrade(engine: Engine, settings: Settings) -> Report:
             if refusal is None:
                 command.upgrade(_config(settings, connection), "kb@head")
         after = heads(connection, settings)
-    left_out = () if refusal is None else (f"knowledge base left out: {refusal}",)
-    return Report(before, after, left_out)
+        left_out = [_how_to_adopt(s) for s in _not_adopted(connection, settings)]
+    if refusal is not None:
+        left_out.append(f"knowledge base left out: {refusal}")
+    return Report(before, after, tuple(left_out))
 
 
 def downgrade(engine: Engine, settings: Settings, revision: str) -> Report:
-    """Go back to `revision` ("queue@base", "kb@base", "0001"): tables and what they hold are dropped."""
+    """Go back to `revision` ("queue@base", "kb@base", "0001"): tables and what they hold are dropped.
+
+    procrastinate's tables that were there before taskhub stay, with their jobs, as its version 3.10
+    has them.
+    """
     from alembic import command
 
     with engine.connect() as connection:
@@ -57,7 +65,9 @@ def downgrade(engine: Engine, settings: Settings, revision: str) -> Report:
         connection.rollback()
         with _prepared(connection, settings):
             command.downgrade(_config(settings, connection), revision)
-        after = heads(connection, settings)
+            after = heads(connection, settings)
+            if not after:
+                connection.execute(text(f"DROP TABLE IF EXISTS {settings.schema}.{VERSION_TABLE}"))
     return Report(before, after, ())
 
 
@@ -73,7 +83,7 @@ def offline_sql(settings: Settings) -> str:
 
 def heads(connection: Connection, settings: Settings) -> tuple[str, ...]:
     """The revisions the database stands at; empty where nothing was ever migrated."""
-    table = f"{settings.schema}.alembic_version"
+    table = f"{settings.schema}.{VERSION_TABLE}"
     if connection.scalar(text("SELECT to_regclass(:name)"), {"name": table}) is None:
         return ()
     rows = connection.scalars(text(f"SELECT version_num FROM {table} ORDER BY 1"))  # noqa: S608 - the name was checked by Settings
@@ -126,6 +136,7 @@ def differences(engine: Engine, settings: Settings) -> list[Any]:
             connection,
             opts={
                 "include_schemas": True,
+                "version_table": VERSION_TABLE,
                 "version_table_schema": settings.schema,
                 "compare_type": True,
                 "include_name": lambda name, kind, _: (
@@ -179,6 +190,29 @@ def _config(settings: Settings, connection: Connection | None) -> Any:
         schema=settings.schema, kb_schema=settings.kb_schema, connection=connection
     )
     return config
+
+
+def _not_adopted(connection: Connection, settings: Settings) -> list[str]:
+    """The schemas in which sessions find procrastinate's tables that no taskhub works on."""
+    found = connection.scalars(
+        text("""
+            SELECT s.name
+            FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, place)
+            WHERE s.name <> :schema
+              AND to_regclass(format('%I.procrastinate_jobs', s.name)) IS NOT NULL
+              AND to_regclass(format('%I.taskhub_version', s.name)) IS NULL
+            ORDER BY s.place
+        """),
+        {"schema": settings.schema},
+    )
+    return list(found)
+
+
+def _how_to_adopt(schema: str) -> str:
+    return (
+        f"procrastinate's tables in schema {schema} left alone; to have taskhub work on them, with "
+        f"their jobs, set TASKHUB_SCHEMA={schema} and migrate again"
+    )
 
 
 def _vector_refusal(connection: Connection, settings: Settings) -> str | None:

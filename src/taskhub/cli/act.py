@@ -1,7 +1,8 @@
-"""The verbs that change jobs: retry, retry-failed, cancel."""
+"""The verbs that change jobs: retry, retry-failed, cancel, prune."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import click
@@ -10,8 +11,8 @@ from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
-from taskhub.queue import actions
-from taskhub.queue.insight import JobFilter
+from taskhub.queue import actions, retention
+from taskhub.queue.filters import JobFilter
 
 
 @verb(
@@ -100,4 +101,26 @@ def cancel(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...], reason: s
     hub.close()
     write_rows(asked, done, (Column("job_id", right=True), Column("outcome")), key="job_id")
     if any(one.outcome in ("ended already", "unknown") for one in done):
+        ctx.exit(PARTLY)
+
+
+@verb("prune", examples=("taskhub prune --dry-run", "taskhub prune --yes"))
+@click.option("--dry-run", is_flag=True, help="Count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def prune(ctx: click.Context, asked: Asked, dry_run: bool, yes: bool) -> None:
+    """Delete history and dead letters that are past their days; exit code 7 if a reader is in the way.
+
+    Workers do so once an hour. The days are the settings history_days and dead_letter_days.
+    """
+    hub, _ = asked.hub(tasks=False)
+    done = retention.prune(hub, dry_run=True)
+    if not dry_run and done != retention.Pruned():
+        say(f"{done.jobs} jobs, {done.partitions} parts of the history are past their days")
+        confirm("delete them for good?", yes=yes)
+        done = retention.prune(hub)
+    hub.close()
+    write_object(asked, {**dataclasses.asdict(done), "dry_run": dry_run}, key="jobs")
+    if done.waiting:
+        say(f"{done.waiting} parts of the history wait for somebody who reads it; try again later")
         ctx.exit(PARTLY)

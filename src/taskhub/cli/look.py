@@ -10,7 +10,7 @@ import click
 
 from taskhub import migrations
 from taskhub.cli.errors import UNHEALTHY, masked
-from taskhub.cli.options import Asked, verb
+from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
     Column,
     ago,
@@ -21,8 +21,8 @@ from taskhub.cli.output import (
     write_object,
     write_rows,
 )
-from taskhub.queue import Hub, insight
-from taskhub.queue.insight import JobFilter
+from taskhub.queue import Hub, horizon, insight
+from taskhub.queue.filters import JobFilter
 
 QUEUES = (
     Column("queue"),
@@ -91,7 +91,7 @@ def status(ctx: click.Context, asked: Asked) -> None:
         "verdict": "unhealthy" if warnings else "healthy",
         "database": masked(hub.url.render_as_string(hide_password=True)),
         "warnings": warnings,
-        "notes": [f"knowledge base: {note}" for note in notes if note],
+        "notes": [f"knowledge base: {note}" for note in notes if note] + _holds(hub),
         "counts": insight.counts(hub),
         "queues": queues,
         "workers": workers,
@@ -116,6 +116,11 @@ def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
         for t in insight.unserved(hub)
     ]
     return lonely + unknown
+
+
+def _holds(hub: Hub) -> list[str]:
+    held = horizon.hold(hub)
+    return [str(held)] if held is not None else []
 
 
 def _screen(asked: Asked, told: dict[str, Any]) -> str:
@@ -164,14 +169,17 @@ def ls(
     """Jobs, the newest first, those that succeeded too."""
     hub, _ = asked.hub(tasks=False)
     wanted = JobFilter(queues=queues, tasks=tasks, statuses=states, since=since, error=error)
-    write_rows(asked, insight.jobs(hub, wanted, limit=limit, before_id=before_id), JOBS)
+    page = insight.page(hub, wanted, limit=limit, before_id=before_id)
     hub.close()
+    write_rows(asked, page.jobs, JOBS)
+    if page.before_id is not None and len(page.jobs) < limit:
+        say(f"looked at jobs down to {page.before_id}; go on with --before {page.before_id}")
 
 
 @verb("show", examples=("taskhub show 42", "taskhub show 42 -o json"))
 @click.argument("job_id", type=click.IntRange(min=1))
 def show(asked: Asked, job_id: int) -> None:
-    """One job: arguments, attempts, the last traceback, the result."""
+    """One job: arguments, attempts, what the last one logged, its traceback, the result."""
     hub, _ = asked.hub(tasks=False)
     found = insight.job(hub, job_id)
     hub.close()
@@ -192,9 +200,13 @@ def _job_screen(job: insight.JobDetail) -> str:
     ]
     for attempt in job.history:
         where = f"{attempt.host}:{attempt.pid}" if attempt.host else "no worker"
+        took = f"  {span(attempt.duration_seconds)}" if attempt.duration_seconds is not None else ""
         error = f"  {attempt.error_class}: {attempt.error_message}" if attempt.error_class else ""
-        lines.append(f"  attempt {attempt.attempt}  {attempt.outcome}  {where}{visible(error)}")
+        lines.append(
+            f"  attempt {attempt.attempt}  {attempt.outcome}{took}  {where}{visible(error)}"
+        )
     last = job.history[-1] if job.history else None
-    if last is not None and last.traceback:
-        lines += ["", *(visible(line) for line in last.traceback.splitlines())]
+    for text in (last.log, last.traceback) if last is not None else ():
+        if text:
+            lines += ["", *(visible(line) for line in text.splitlines())]
     return "\n".join(lines)

@@ -10,9 +10,10 @@ import sys
 
 import click
 
-from taskhub.cli.errors import masked
+from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, insight
+from taskhub.queue.storable import MAX_NAME_BYTES, check_text
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -51,9 +52,14 @@ def set_up_logs(level: str, kind: str | None) -> None:
 
 
 def queue_names(given: tuple[str, ...]) -> list[str] | None:
-    """The names in `-q mail,indexing -q other`; None stands for all queues."""
+    """The names in `-q mail,indexing -q other`; None stands for all queues.
+
+    Raises:
+        BadArgument: no queue can be called so.
+    """
     names = [name.strip() for value in given for name in value.split(",") if name.strip()]
     for name in names:
+        check_text(name, f"queue {name!r:.60}", MAX_NAME_BYTES)
         if ":" in name:
             raise click.BadParameter(f"a queue must be a name without weight, got {name!r}")
     return names or None
@@ -84,11 +90,50 @@ def announce(hub: Hub, name: str, queues: list[str] | None) -> None:
         )
 
 
+def supervise(asked: Asked, name: str, processes: int, *, burst: bool) -> int:
+    """Run this command in several processes, NAME-1 to NAME-N; the exit code.
+
+    Each is an interpreter of its own: a fork would inherit what was opened or started before it.
+    """
+    from taskhub.queue.supervisor import Supervisor
+
+    # -P: a taskhub.py in the working directory is not us.
+    same = [sys.executable, "-P", "-m", "taskhub", "worker", *_given(asked)]
+    commands = {
+        each: [*same, "--name", each, "--supervisor-pid", str(os.getpid())]
+        for each in (f"{name}-{number}" for number in range(1, processes + 1))
+    }
+    hopeless = frozenset({USAGE, APP, SCHEMA})
+    return Supervisor(commands, burst=burst, hopeless=hopeless).run()
+
+
+def _given(asked: Asked) -> list[str]:
+    """The options of this command line, but those that tell the processes apart."""
+    words = ["--verbose"] if asked.verbose else []
+    for option, value in (("--app", asked.app), ("--database-url", asked.database_url)):
+        words += [] if value is None else [option, value]
+    ctx = click.get_current_context()
+    for parameter in ctx.command.params:
+        key = parameter.name or ""
+        if key in {"processes", "name"} or key not in ctx.params:
+            continue
+        if ctx.get_parameter_source(key) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        if isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[0])
+            continue
+        value = ctx.params[key]
+        for one in value if parameter.multiple else (value,):
+            words += [parameter.opts[0], str(one)]
+    return words
+
+
 @verb(
     "worker",
     examples=(
         "taskhub worker --queue mail",
         "taskhub worker -A shop:hub -q mail,indexing -c 8 --burst",
+        "taskhub worker --concurrency 50 --processes 4",
     ),
 )
 @click.option(
@@ -101,6 +146,14 @@ def announce(hub: Hub, name: str, queues: list[str] | None) -> None:
     help="Which queues; all if none.",
 )
 @click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Jobs at once.")
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Workers of so many jobs each; one that dies is started again.",
+)
+@click.option("--supervisor-pid", type=int, hidden=True, help="The process to end with.")
 @click.option("--burst", is_flag=True, help="End when no job is ready.")
 @click.option("--name", default="worker", show_default=True, help="How it is listed.")
 @click.option(
@@ -114,6 +167,8 @@ def worker(
     asked: Asked,
     queues: tuple[str, ...],
     concurrency: int | None,
+    processes: int,
+    supervisor_pid: int | None,
     burst: bool,
     name: str,
     log_level: str,
@@ -121,8 +176,14 @@ def worker(
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; the first signal drains, a second one stops at once."""
     set_up_logs(log_level, log_format)
-    hub, app = asked.hub(concurrency=concurrency)
     wanted = queue_names(queues)
+    if processes > 1:
+        sys.exit(supervise(asked, name, processes, burst=burst))
+    if supervisor_pid is not None:
+        from taskhub.queue.supervisor import end_with
+
+        end_with(supervisor_pid)
+    hub, app = asked.hub(concurrency=concurrency)
     # Before the first query: whose schema is behind is told so, with the command.
     with hub.engine.connect() as connection:
         from taskhub import migrations

@@ -1,24 +1,22 @@
-"""Storing what became of the jobs that a worker ran; every statement is fenced by the claim."""
+"""What became of the jobs that a worker ran, and how it is told to the database."""
 
-import logging
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-import psycopg
-from psycopg import errors
-
-from taskhub.queue import sql
 from taskhub.queue.attempts import Failure
 from taskhub.queue.retries import Again
 
-logger = logging.getLogger("taskhub.worker")
 
+class Claimed(NamedTuple):
+    """A job as its claim returned it; `args` is the text of a JSON value.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A job as its claim returned it; `args` is the text of a JSON value."""
+    Attributes:
+        claim: the fence: who does not know it cannot store an outcome.
+        lost: how many workers this job was lost with.
+    """
 
     id: int
     queue_name: str
@@ -33,12 +31,17 @@ class Claimed:
     scheduled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Succeeded:
-    """The job is done; `result` is JSON text."""
+class Succeeded(NamedTuple):
+    """The job is done; `result` is JSON text, `log` what it logged."""
 
     job: Claimed
     result: str | None = None
+    log: str | None = None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether storing it could wait for somebody's transaction, or be refused."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,115 +51,84 @@ class Failed:
     job: Claimed
     failure: Failure
     status: str = "failed"
+    log: str | None = None
+
+    @property
+    def may_wait(self) -> bool:
+        """As in Succeeded."""
+        return False
+
+    def told(self) -> dict[str, Any]:
+        """One element of what outcomes_v1 takes."""
+        return {**_about(self.job, self.failure, self.log), "outcome": self.status}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """The job waits again; `outcome` is retried, snoozed or interrupted."""
+    """The job waits again; `outcome` is retried, snoozed or interrupted.
+
+    Attributes:
+        keeps_queueing_lock: False where another job with it came to wait meanwhile.
+    """
 
     job: Claimed
     outcome: str
     again: Again
     failure: Failure | None = None
+    log: str | None = None
+    keeps_queueing_lock: bool = True
+
+    @property
+    def may_wait(self) -> bool:
+        """A job with the same queueing lock may wait, or be in a transaction that is still open."""
+        return self.job.queueing_lock is not None
+
+    def told(self) -> dict[str, Any]:
+        """One element of what outcomes_v1 takes."""
+        again = self.again
+        return {
+            **_about(self.job, self.failure, self.log),
+            "outcome": self.outcome,
+            "delay_seconds": again.in_seconds,
+            "at": again.at.isoformat() if again.at is not None else None,
+            "priority": again.priority,
+            "queue_name": again.queue,
+            "lock": again.lock,
+            "drop_queueing_lock": not self.keeps_queueing_lock,
+        }
 
 
 Ack = Succeeded | Failed | Returned
 
 
-class AckStore:
-    """Stores outcomes for one worker id, on the worker's own autocommit connection."""
-
-    def __init__(self, schema: str, worker_id: int) -> None:
-        self._schema = schema
-        self._worker_id = worker_id
-
-    async def store(
-        self, connection: psycopg.AsyncConnection[Any], acks: Sequence[Ack]
-    ) -> set[int]:
-        """Ids of the jobs whose outcome was stored; for the others the claim was lost.
-
-        Storing again what may have been stored before is safe: a claim is stored once.
-        """
-        done = [ack for ack in acks if isinstance(ack, Succeeded)]
-        stored = await self._succeeded(connection, done) if done else set()
-        for ack in acks:
-            if isinstance(ack, Failed):
-                stored |= await self._failed(connection, ack)
-            elif isinstance(ack, Returned):
-                stored |= await self._returned(connection, ack)
-        for ack in acks:
-            if ack.job.id not in stored:
-                logger.warning(
-                    "claim lost, outcome dropped",
-                    extra={"job_id": ack.job.id, "claim": ack.job.claim},
-                )
-        return stored
-
-    async def _succeeded(
-        self, connection: psycopg.AsyncConnection[Any], done: Sequence[Succeeded]
-    ) -> set[int]:
-        return await self._run(
-            connection,
-            "finish_succeeded",
-            {
-                "job_ids": [ack.job.id for ack in done],
-                "claims": [ack.job.claim for ack in done],
-                "results": [ack.result for ack in done],
-            },
-        )
-
-    async def _failed(self, connection: psycopg.AsyncConnection[Any], ack: Failed) -> set[int]:
-        return await self._run(
-            connection, "finish_failed", _told(ack.job, ack.failure) | {"status": ack.status}
-        )
-
-    async def _returned(self, connection: psycopg.AsyncConnection[Any], ack: Returned) -> set[int]:
-        parameters = _told(ack.job, ack.failure) | {
-            "outcome": ack.outcome,
-            "used": int(ack.outcome == "retried"),
-            "delay_seconds": ack.again.in_seconds,
-            "at": ack.again.at,
-            "priority": ack.again.priority,
-            "queue_name": ack.again.queue,
-            "lock": ack.again.lock,
-        }
-        try:
-            return await self._run(
-                connection, "return_job", parameters | {"keep_queueing_lock": True}
-            )
-        except errors.UniqueViolation:
-            # A job with its queueing lock came to wait meanwhile; this one was there first and
-            # must not be stuck, so it goes on without.
-            return await self._run(
-                connection, "return_job", parameters | {"keep_queueing_lock": False}
-            )
-
-    async def _run(
-        self, connection: psycopg.AsyncConnection[Any], statement: str, parameters: dict[str, Any]
-    ) -> set[int]:
-        query = sql.load(statement, self._schema)
-        given = parameters | {"worker_id": self._worker_id}
-        try:
-            cursor = await connection.execute(query, given)
-        except errors.CheckViolation:
-            # The history's newest partition is full; worker start makes them ahead, but a burst
-            # of a million jobs can be faster.
-            await extend_history(connection, self._schema)
-            cursor = await connection.execute(query, given)
-        return {row[0] for row in await cursor.fetchall()}
-
-
-async def extend_history(connection: psycopg.AsyncConnection[Any], schema: str) -> None:
-    """Make the partitions of the history for the ids that come next."""
-    await connection.execute(sql.load("extend_history", schema))
-
-
-def _told(job: Claimed, failure: Failure | None) -> dict[str, Any]:
+def parameters(acks: Iterable[Ack]) -> dict[str, Any]:
+    """The acks as tick_v1 takes them."""
+    done = [ack for ack in acks if isinstance(ack, Succeeded)]
+    others = [ack.told() for ack in acks if not isinstance(ack, Succeeded)]
+    has_more = any(ack.result is not None or ack.log is not None for ack in done)
+    # Literals of our own: psycopg's adaption of a list costs more than all the rest of a tick.
     return {
-        "job_id": job.id,
+        "done_ids": f"{{{','.join([str(ack.job.id) for ack in done])}}}",
+        "done_claims": f"{{{','.join([str(ack.job.claim) for ack in done])}}}",
+        "done_extras": f"[{','.join(map(_extra, done))}]" if has_more else None,
+        "outcomes": json.dumps(others) if others else None,
+    }
+
+
+def _extra(ack: Succeeded) -> str:
+    if ack.result is None and ack.log is None:
+        return "null"
+    result = ack.result if ack.result is not None else "null"
+    return f'{{"r":{result},"l":{json.dumps(ack.log)}}}'
+
+
+def _about(job: Claimed, failure: Failure | None, log: str | None) -> dict[str, Any]:
+    return {
+        "id": job.id,
         "claim": job.claim,
         "error_class": failure.error_class if failure else None,
         "error_message": failure.error_message if failure else None,
         "traceback": failure.traceback if failure else None,
         "fingerprint": failure.fingerprint if failure else None,
+        "log": log,
     }

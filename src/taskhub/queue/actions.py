@@ -10,7 +10,8 @@ from psycopg import errors
 from sqlalchemy.exc import IntegrityError
 
 from taskhub.queue import insight
-from taskhub.queue.insight import JobFilter, JobLine
+from taskhub.queue.filters import JobFilter
+from taskhub.queue.insight import JobLine
 from taskhub.queue.jobs import Job, UnknownJob
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _retry(hub: Hub, ids: Sequence[int], statuses: Sequence[str] = ENDED_BADLY) 
     for tries_left in reversed(range(TRIES)):
         try:
             rows = hub.write("retry_jobs", job_ids=list(ids), statuses=list(statuses))
-            return [Retried(**row) for row in rows]
+            return [Retried(row["job_id"], row["was"], row["outcome"]) for row in rows]
         except IntegrityError as error:
             # A job with one of their queueing locks was deferred in between; the next try sees it.
             if not tries_left or not isinstance(error.orig, errors.UniqueViolation):

@@ -1,8 +1,6 @@
 """A task's parameters: bound when deferred, checked before any SQL, read back by the worker."""
 
 import inspect
-import json
-import math
 import string
 import typing
 from collections.abc import Callable, Mapping
@@ -11,17 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from taskhub.queue.context import Context
+from taskhub.queue.plain import PlainParameters
+from taskhub.queue.storable import MAX_DEPTH, BadArgument, check_size, to_json
 from taskhub.queue.values import decode, encode
 
-MAX_DEPTH = 64
-MAX_NAME_BYTES = 40  # the channel of a NOTIFY is 63 bytes, procrastinate's prefix takes 23
-MAX_LOCK_BYTES = 1024  # an index entry holds 2.7 kB
-INT64 = range(-(2**63), 2**63)
-INT32 = range(-(2**31), 2**31)
-
-
-class BadArgument(ValueError):
-    """A value that Postgres or JSON cannot hold; nothing was sent to the database."""
+__all__ = ["BadArgument", "Parameters", "refuse_star_args", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,21 @@ class Parameters:
     @cached_property
     def names(self) -> frozenset[str]:
         """The parameters' names, for lock templates."""
-        return frozenset(self._all.parameters)
+        return frozenset(
+            p.name for p in self.signature.parameters.values() if p.kind is not p.VAR_KEYWORD
+        )
+
+    @cached_property
+    def _plain(self) -> PlainParameters:
+        return PlainParameters.of(self.signature, self._hints)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        return {
+            p.name: p.default
+            for p in self.signature.parameters.values()
+            if p.default is not inspect.Parameter.empty
+        }
 
     def annotation(self, name: str) -> Any:
         """What a parameter is annotated as; Any where it is not, or there is none of this name."""
@@ -63,6 +69,22 @@ class Parameters:
     def returns(self) -> Any:
         """The annotation of what the function returns; Any where there is none."""
         return self._hints.get("return", Any)
+
+    def write(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], max_bytes: int
+    ) -> tuple[str, Mapping[str, Any]]:
+        """What was given, as the text of a JSON object and by name; checked.
+
+        Raises:
+            TypeError: as `bind` does.
+            BadArgument: Postgres cannot hold one of them, or all of them.
+        """
+        given = self._plain.bind(args, kwargs)
+        text = self._plain.write(given) if given is not None else None
+        if given is not None and text is not None:
+            return check_size(text, max_bytes), given
+        bound = self.bind(args, kwargs)
+        return to_json(bound, max_bytes), bound
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """What was given, by name, as JSON; defaults stay with the function.
@@ -116,12 +138,7 @@ class Parameters:
 
     def fill(self, template: str, given: Mapping[str, Any]) -> str:
         """`template` with the arguments in its braces; a parameter's default counts as given."""
-        defaults = {
-            p.name: p.default
-            for p in self.signature.parameters.values()
-            if p.default is not inspect.Parameter.empty
-        }
-        return template.format_map({**defaults, **given})
+        return template.format_map({**self._defaults, **given})
 
     def check_template(self, template: str, what: str) -> None:
         """Refuse a template that names what the task does not take.
@@ -146,72 +163,3 @@ def refuse_star_args(function: Callable[..., Any]) -> None:
                 f"a task must name its parameters, got *{parameter.name} in {function.__qualname__}; "
                 "take a list instead"
             )
-
-
-def to_json(arguments: Mapping[str, Any], max_bytes: int) -> str:
-    """The text of the arguments' JSON object.
-
-    Raises:
-        BadArgument: with the place of a value that Postgres or JSON cannot hold, or the size.
-    """
-    for name, value in arguments.items():
-        _check(value, name, 1)
-    text = json.dumps(arguments, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    size = len(text.encode())
-    if size > max_bytes:
-        raise BadArgument(
-            f"arguments must be at most {max_bytes} bytes of JSON, got {size}; "
-            "store the data and pass its id, or raise TASKHUB_MAX_ARGS_BYTES"
-        )
-    return text
-
-
-def check_text(value: str, what: str, max_bytes: int) -> str:
-    """`value`, if it is text that Postgres can hold in `max_bytes`.
-
-    Raises:
-        BadArgument: it is empty, too long, or has a NUL or a lone surrogate.
-    """
-    if not value or type(value) is not str:
-        raise BadArgument(f"{what} must be text that is not empty, got {value!r:.100}")
-    _check(value, what, 1)
-    if len(value.encode()) > max_bytes:
-        raise BadArgument(f"{what} must be at most {max_bytes} bytes, got {len(value.encode())}")
-    return value
-
-
-def check_priority(value: int) -> int:
-    """`value`, if it fits the column: 32 bits.
-
-    Raises:
-        BadArgument: it does not.
-    """
-    if type(value) is not int or value not in INT32:
-        raise BadArgument(f"priority must be a whole number of 32 bits, got {value!r:.100}")
-    return value
-
-
-def _check(value: Any, path: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise BadArgument(f"{path:.200} must be at most {MAX_DEPTH} levels deep")
-    if isinstance(value, list):
-        for n, item in enumerate(value):
-            _check(item, f"{path}[{n}]", depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_leaf(key, f"key of {path}")
-            _check(item, f"{path}.{key}", depth + 1)
-    else:
-        _check_leaf(value, path)
-
-
-def _check_leaf(value: Any, path: str) -> None:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise BadArgument(f"{path} must have no NUL character, which Postgres cannot store")
-        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise BadArgument(f"{path} must be valid text, got a lone surrogate")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise BadArgument(f"{path} must be a finite number, got {value}")
-    elif isinstance(value, int) and value not in INT64:
-        raise BadArgument(f"{path} must fit 64 bits, got a number of {value.bit_length()} bits")

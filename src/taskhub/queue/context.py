@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -23,14 +22,16 @@ class ClaimLost(RuntimeError):
     """This worker's claim on the job is over: another one may run it, so nothing is committed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: a frozen one takes three times as long to make, and each run has one.
+@dataclass(slots=True, eq=False)
 class Context:
     """One attempt of one job; a task gets it by annotating its first parameter with this class.
 
     Attributes:
         attempt: 1 for the first run; for logs, never for idempotency keys.
         claim: +1 each time a worker takes the job; never used twice.
-        idempotency_key: the same on every attempt of this job, unlike any other job's.
+        cancelled: whether somebody asked that this job stop; a task that works long looks now and
+            then.
     """
 
     hub: Hub
@@ -40,8 +41,13 @@ class Context:
     attempt: int
     claim: int
     worker_id: int
-    idempotency_key: str
-    _cancel: threading.Event = field(default_factory=threading.Event)
+    hub_id: str
+    cancelled: bool = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same on every attempt of this job, unlike any other job's, in any database."""
+        return f"{self.hub_id}-{self.job_id}"
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -53,11 +59,6 @@ class Context:
             "attempt": self.attempt,
         }
         return logging.LoggerAdapter(logger, known)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody asked that this job stop; a task that works long looks now and then."""
-        return self._cancel.is_set()
 
     def fence(self, session: Session | Connection) -> None:
         """Check, in the caller's transaction, that this attempt still owns its job.

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
 
+from procrastinate import App
 from sqlalchemy import Engine, RowMapping
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -49,6 +50,19 @@ class Hub(Blueprint):
         self._async_engines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
             weakref.WeakKeyDictionary()
         )
+
+    @classmethod
+    def from_procrastinate(
+        cls, app: App, database_url: str | None = None, *, settings: Settings | None = None
+    ) -> Hub:
+        """A hub that runs an existing procrastinate App, unchanged, on our worker.
+
+        Its database is `database_url`, else the one of the App's connector, else the settings'.
+        `app.run_worker()` runs our worker from then on; see docs/procrastinate.md.
+        """
+        from taskhub.queue import foreign_app
+
+        return foreign_app.wrap(app, database_url, settings=settings)
 
     # What it stands on
 

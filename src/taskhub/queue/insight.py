@@ -1,16 +1,22 @@
 """What the queue holds, as the command line and every screen see it: asked of SQL, never of workers.
 
-Every function reads on a connection of its own and gives a bounded list.
+Every function reads on a connection of its own, gives a bounded list and reads no more for it than a
+bounded part of the history.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection, RowMapping
+
+from taskhub.queue import sql
+from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Attempt, UnknownJob
 
 if TYPE_CHECKING:
@@ -18,6 +24,10 @@ if TYPE_CHECKING:
 
 MOST_QUEUES = 500
 MOST_TASKS = 50
+MOST_RUNS = 100_000
+# A page is looked for in the newest ids first, then in ever more of the older ones at once.
+FIRST_IDS = 20_000
+QUICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,19 @@ class JobLine:
     fingerprint: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the jobs that match, newest first.
+
+    Attributes:
+        before_id: where the next page begins; None where there are no older jobs to look at. A page
+            may be short or empty and not the last: looking has its time.
+    """
+
+    jobs: list[JobLine]
+    before_id: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
     """One job with its arguments, its result and its history, the first run first."""
@@ -108,7 +131,13 @@ class JobDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many jobs stand where; the last two count what happened lately."""
+    """How many jobs stand where.
+
+    Attributes:
+        succeeded_lately: jobs, within the time that was asked for.
+        failed_runs_lately: runs that failed, were retried or lost, within it.
+        is_more_lately: the last two are of the first MOST_RUNS runs that were met, not of all.
+    """
 
     ready: int
     scheduled: int
@@ -118,6 +147,7 @@ class Counts:
     aborted: int
     succeeded_lately: int
     failed_runs_lately: int
+    is_more_lately: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,38 +157,6 @@ class TaskCount:
     queue: str
     task: str
     jobs: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs are meant; what is empty leaves nothing out.
-
-    Attributes:
-        tasks: names or globs.
-        since: deferred, started or ended within this time on the database's clock, or since then.
-        error: a glob over the last error's class, message, or both as "class: message"; without
-            `*` and `?` it is looked for inside them. Case does not matter.
-    """
-
-    queues: Sequence[str] = ()
-    tasks: Sequence[str] = ()
-    statuses: Sequence[str] = ()
-    since: datetime | timedelta | None = None
-    error: str | None = None
-    fingerprint: str | None = None
-
-    def parameters(self) -> dict[str, Any]:
-        """What the statements take."""
-        since = self.since
-        return {
-            "queues": list(self.queues) or None,
-            "tasks": [like(task) for task in self.tasks] or None,
-            "statuses": list(self.statuses) or None,
-            "since_at": since if isinstance(since, datetime) else None,
-            "since_seconds": since.total_seconds() if isinstance(since, timedelta) else None,
-            "error": None if self.error is None else _anywhere(self.error),
-            "fingerprint": self.fingerprint,
-        }
 
 
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
@@ -178,12 +176,40 @@ def jobs(
     limit: int = 50,
     before_id: int | None = None,
 ) -> list[JobLine]:
-    """Jobs that match, newest first, waiting ones and succeeded ones in one list.
+    """Jobs that match, newest first, waiting ones and succeeded ones in one list: a page's jobs."""
+    return page(hub, wanted, limit=limit, before_id=before_id).jobs
 
-    The next page begins before the last id of this one.
+
+def page(
+    hub: Hub,
+    wanted: JobFilter | None = None,
+    *,
+    limit: int = 50,
+    before_id: int | None = None,
+    seconds: float = 5.0,
+) -> Page:
+    """The next jobs that match, newest first, waiting ones and succeeded ones in one list.
+
+    Stops looking after about `seconds`, however much history is left.
     """
     asked = (wanted or JobFilter()).parameters()
-    return [JobLine(**r) for r in hub.read("list_jobs", **asked, limit=limit, before_id=before_id)]
+    [ids] = hub.read("read_id_range")
+    if ids["highest_id"] is None:
+        return Page([], None)
+    end_id = min(before_id or ids["highest_id"] + 1, ids["highest_id"] + 1)
+    found: list[JobLine] = []
+    width, deadline = FIRST_IDS, time.monotonic() + seconds
+    while len(found) < limit and end_id > ids["lowest_id"]:
+        began = time.monotonic()
+        if began >= deadline:
+            break
+        from_id, left = max(end_id - width, 0), limit - len(found)
+        rows = hub.read("list_jobs", **asked, limit=left, from_id=from_id, before_id=end_id)
+        found += [JobLine(**row) for row in rows]
+        end_id = from_id if len(found) < limit else found[-1].id
+        # A job never changes its id, so one that moves to the history meanwhile is met once.
+        width = width * 4 if time.monotonic() - began < QUICK_SECONDS else max(width // 4, 1000)
+    return Page(found, end_id if end_id > ids["lowest_id"] else None)
 
 
 def job(hub: Hub, job_id: int) -> JobDetail:
@@ -192,17 +218,28 @@ def job(hub: Hub, job_id: int) -> JobDetail:
     Raises:
         UnknownJob: there is none of this id, or its transaction has not committed.
     """
-    row = hub.read_one("read_job", job_id=job_id)
-    if row is None:
+    with _snapshot(hub) as connection:
+        rows = _read(hub, connection, "read_job", job_id=job_id)
+        history = _read(hub, connection, "read_attempts", job_id=job_id)
+    if not rows:
         raise UnknownJob(f"no job {job_id}; its transaction may not have committed yet")
-    history = [Attempt(**attempt) for attempt in hub.read("read_attempts", job_id=job_id)]
-    return JobDetail(**row, history=history)
+    return JobDetail(**rows[0], history=[Attempt(**attempt) for attempt in history])
 
 
 def counts(hub: Hub, *, since: timedelta = timedelta(hours=1)) -> Counts:
     """How many jobs stand where, and how many runs ended within `since`."""
-    [row] = hub.read("count_jobs", since_seconds=since.total_seconds())
-    return Counts(**row)
+    with _snapshot(hub) as connection:
+        [jobs] = _read(hub, connection, "count_jobs")
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        [runs] = _read(
+            hub, connection, "count_runs", since_seconds=since.total_seconds(), most=MOST_RUNS
+        )
+    return Counts(
+        **jobs,
+        succeeded_lately=runs["succeeded"],
+        failed_runs_lately=runs["failed"],
+        is_more_lately=runs["is_more"],
+    )
 
 
 def unserved(hub: Hub, *, limit: int = MOST_TASKS) -> list[TaskCount]:
@@ -219,11 +256,16 @@ def foreign(
     return [TaskCount(**row) for row in rows]
 
 
-def like(glob: str) -> str:
-    """A glob of `*` and `?` as LIKE takes it."""
-    escaped = re.sub(r"([\\%_])", r"\\\1", glob)
-    return escaped.replace("*", "%").replace("?", "_")
+@contextmanager
+def _snapshot(hub: Hub) -> Iterator[Connection]:
+    """Several statements that see the same moment: a job that ends in between is not met twice."""
+    with hub.engine.connect() as connection:
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
 
 
-def _anywhere(glob: str) -> str:
-    return like(glob) if set(glob) & set("*?") else f"%{like(glob)}%"
+def _read(
+    hub: Hub, connection: Connection, statement: str, **parameters: Any
+) -> Sequence[RowMapping]:
+    query = sql.load(statement, hub.settings.schema)
+    return connection.exec_driver_sql(query, parameters).mappings().all()

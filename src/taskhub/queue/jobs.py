@@ -33,7 +33,13 @@ class JobFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One run of a job, as the history keeps it; times are the database's."""
+    """One run of a job, as the history keeps it; times are the database's.
+
+    Attributes:
+        attempt: 1 for the first run; a run that used up no attempt has the number of the next one.
+        duration_seconds: from its claim to its end; None where it never ran, cancelled for one.
+        log: what the task logged, its first and its last lines.
+    """
 
     job_id: int
     claim: int
@@ -44,10 +50,12 @@ class Attempt:
     pid: int | None
     started_at: datetime | None
     finished_at: datetime
+    duration_seconds: float | None
     error_class: str | None
     error_message: str | None
     traceback: str | None
     fingerprint: str | None
+    log: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Heartbeat:
         self._lease_seconds = lease_seconds
         self._lost = lost
         self._stopped = threading.Event()
+        self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
         self._thread = threading.Thread(target=self._run, name="taskhub-heartbeat", daemon=True)
 
@@ -89,6 +90,7 @@ class Heartbeat:
     def stop(self) -> None:
         """Stop renewing; call it after the last outcome was stored."""
         self._stopped.set()
+        self._asked.set()
         if self._thread.is_alive():
             self._thread.join(timeout=self._lease_seconds)
 
@@ -98,9 +100,22 @@ class Heartbeat:
         # Half of the margin between two renewals is left for the writes that are under way.
         return time.clock_gettime(_CLOCK) - self._renewed > self._lease_seconds * 0.9
 
+    @property
+    def is_late(self) -> bool:
+        """Whether half the lease has passed: after a pause or a suspend, renew before writing."""
+        return time.clock_gettime(_CLOCK) - self._renewed > self._lease_seconds * 0.5
+
+    def hurry(self) -> None:
+        """Renew now instead of at the next turn."""
+        self._asked.set()
+
     def _run(self) -> None:
         connection: psycopg.Connection[Any] | None = None
-        while not self._stopped.wait(self._lease_seconds / 4):
+        while True:
+            self._asked.wait(self._lease_seconds / 4)
+            self._asked.clear()
+            if self._stopped.is_set():
+                break
             try:
                 connection = connection or self._connect()
                 asked = time.clock_gettime(_CLOCK)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from procrastinate import jobs
 
-from taskhub.queue import executors
+from taskhub.queue import executors, joblogs
 from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded
-from taskhub.queue.attempts import describe
+from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.events import EventName, JobEvent
 from taskhub.queue.lease import Registration
 from taskhub.queue.outcomes import Snooze
+from taskhub.queue.reading import UnreadableArguments
 from taskhub.queue.retries import Again, decide, strategy
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ class Cancelled(Exception):
 class Run:
     """One attempt; `on_end` gets its outcome once, on the event loop."""
 
+    __slots__ = (
+        "_began", "_context", "_ended", "_error", "_future", "_is_giving_back", "_on_end", "_reason", "_task",
+        "_threads", "hub", "job",
+    )  # fmt: skip
+
     def __init__(
         self,
         hub: Hub,
@@ -48,27 +56,30 @@ class Run:
         self._threads = threads
         self._on_end = on_end
         self._task = hub.tasks.get(job.task_name)
-        self._began = time.monotonic()
+        self._began = self._ended = time.monotonic()
         self._error: BaseException | None = None
+        self._reason: str | None = None
         self._is_giving_back = False
+        self._future: asyncio.Task[None]
         self._context = Context(
-            hub=hub,
-            job_id=job.id,
-            task_name=job.task_name,
-            queue=job.queue_name,
-            attempt=job.attempts + 1,
-            claim=job.claim,
-            worker_id=registration.worker_id,
-            idempotency_key=f"{registration.hub_id}-{job.id}",
+            hub,
+            job.id,
+            job.task_name,
+            job.queue_name,
+            job.attempts + 1,
+            job.claim,
+            registration.worker_id,
+            registration.hub_id,
         )
 
     def start(self) -> None:
         """Begin on the event loop."""
-        self._future = asyncio.get_running_loop().create_task(self._go(), name=f"job-{self.job.id}")
+        self._future = asyncio.get_running_loop().create_task(self._go())
 
-    def cancel(self) -> None:
+    def cancel(self, reason: str | None = None) -> None:
         """Ask the job to stop: a coroutine is cancelled, a function sees `ctx.cancelled`."""
-        self._context._cancel.set()  # noqa: SLF001 - the worker's side of the context
+        self._reason = reason
+        self._context.cancelled = True
         if self._task is not None and self._task.is_async:
             self._future.cancel()
 
@@ -85,7 +96,12 @@ class Run:
             await asyncio.wait([self._future], timeout=STUCK_SECONDS)
         # A thread cannot be stopped: the job must not start elsewhere before this process is gone.
         wait = STUCK_SECONDS if self.is_stuck else 0.0
-        return Returned(job=self.job, outcome="interrupted", again=Again(in_seconds=wait))
+        return Returned(
+            job=self.job,
+            outcome="interrupted",
+            again=Again(in_seconds=wait),
+            log=joblogs.take(self._context),
+        )
 
     @property
     def is_stuck(self) -> bool:
@@ -93,28 +109,39 @@ class Run:
         return self._task is not None and not self._task.is_async and not self._future.done()
 
     async def _go(self) -> None:
-        await self._tell("job.started")
+        # No more calls than needed: this runs ten thousand times a second.
+        self._began = time.monotonic()
+        if self.hub.hooks.wanted("job.started"):
+            self.hub.hooks.emit(self._event("job.started"))
+        ack: Ack
         try:
-            ack = await self._outcome()
+            if self._task is None:
+                ack = self._unknown()
+            else:
+                result = await executors.run(
+                    self._task, self.job.args, self._context, self._threads
+                )
+                ack = Succeeded(self.job, result)
         except asyncio.CancelledError:
             ack = self._aborted()
-        if not self._is_giving_back:
-            self._on_end(self, ack)
-
-    async def _outcome(self) -> Ack:
-        if self._task is None:
-            logger.error(
-                "no task of this name is known here; the job waits",
-                extra={"job_id": self.job.id, "task": self.job.task_name},
-            )
-            return Returned(
-                job=self.job, outcome="snoozed", again=Again(in_seconds=UNKNOWN_TASK_SECONDS)
-            )
-        try:
-            result = await executors.run(self._task, self.job.args, self._context, self._threads)
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
-            return self._raised(error)
-        return Succeeded(job=self.job, result=result)
+            ack = self._raised(error)
+        # Here, not when the outcome is stored: that may take longer than the task.
+        self._ended = time.monotonic()
+        if self._is_giving_back:
+            return
+        if (log := joblogs.take(self._context)) is not None:
+            ack = ack._replace(log=log) if isinstance(ack, Succeeded) else replace(ack, log=log)
+        self._on_end(self, ack)
+
+    def _unknown(self) -> Ack:
+        logger.error(
+            "no task of this name is known here; the job waits",
+            extra={"job_id": self.job.id, "task": self.job.task_name},
+        )
+        return Returned(
+            job=self.job, outcome="snoozed", again=Again(in_seconds=UNKNOWN_TASK_SECONDS)
+        )
 
     def _raised(self, error: Exception) -> Ack:
         self._error = error
@@ -131,14 +158,11 @@ class Run:
         return Returned(job=self.job, outcome="retried", again=again, failure=failure)
 
     def _aborted(self, error: BaseException | None = None) -> Ack:
-        return Failed(
-            job=self.job,
-            failure=describe(error or Cancelled("cancelled while running")),
-            status="aborted",
-        )
+        self._error = error or Cancelled(self._reason or "cancelled while running")
+        return Failed(job=self.job, failure=describe(self._error), status="aborted")
 
     def _again(self, error: Exception) -> Again | None:
-        if self._task is None or isinstance(error, executors.UnreadableArguments):
+        if self._task is None or isinstance(error, UnreadableArguments):
             return None
         known = jobs.Job(
             id=self.job.id,
@@ -147,6 +171,7 @@ class Run:
             lock=self.job.lock,
             queueing_lock=self.job.queueing_lock,
             task_name=self.job.task_name,
+            task_kwargs=json.loads(self.job.args),
             scheduled_at=self.job.scheduled_at,
             attempts=self.job.attempts,
         )
@@ -156,33 +181,44 @@ class Run:
             logger.exception("retry strategy failed", extra={"job_id": self.job.id})
             return None
 
-    async def tell_end(self, ack: Ack) -> None:
+    def tell_end(self, ack: Ack) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""
-        seconds = time.monotonic() - self._began
-        names: dict[str, EventName] = {"retried": "job.retried", "snoozed": "job.snoozed"}
-        name: EventName = "job.succeeded"
-        if isinstance(ack, Failed):
-            name = "job.failed" if ack.status == "failed" else "job.cancelled"
-        elif isinstance(ack, Returned):
-            name = names[ack.outcome]
-        known = {
-            "job_id": self.job.id,
-            "task": self.job.task_name,
-            "attempt": self.job.attempts + 1,
-        }
-        logger.info(name, extra={**known, "task_duration_seconds": round(seconds, 6)})
-        await self._tell(name, seconds)
-
-    async def _tell(self, name: EventName, seconds: float | None = None) -> None:
+        name = _event(ack)
+        is_logged = logger.isEnabledFor(logging.INFO)
+        if not is_logged and not self.hub.hooks.wanted(name):
+            return
+        seconds = self._ended - self._began
+        if is_logged:
+            known = {
+                "job_id": self.job.id,
+                "task": self.job.task_name,
+                "attempt": self.job.attempts + 1,
+                "task_duration_seconds": round(seconds, 6),
+            }
+            logger.info(name, extra=known)
         if self.hub.hooks.wanted(name):
-            await self.hub.hooks.tell_async(
-                JobEvent(
-                    name=name,
-                    job_id=self.job.id,
-                    task_name=self.job.task_name,
-                    queue=self.job.queue_name,
-                    attempt=self.job.attempts + 1,
-                    duration_seconds=seconds,
-                    error=self._error,
-                )
-            )
+            failure = None if isinstance(ack, Succeeded) else ack.failure
+            self.hub.hooks.emit(self._event(name, seconds, failure))
+
+    def _event(
+        self, name: EventName, seconds: float | None = None, failure: Failure | None = None
+    ) -> JobEvent:
+        job = self.job
+        return JobEvent(
+            name=name,
+            job_id=job.id,
+            task_name=job.task_name,
+            queue=job.queue_name,
+            attempt=job.attempts + 1,
+            duration_seconds=seconds,
+            error=self._error,
+            failure=failure,
+        )
+
+
+def _event(ack: Ack) -> EventName:
+    if isinstance(ack, Succeeded):
+        return "job.succeeded"
+    if isinstance(ack, Failed):
+        return "job.failed" if ack.status == "failed" else "job.cancelled"
+    return "job.retried" if ack.outcome == "retried" else "job.snoozed"

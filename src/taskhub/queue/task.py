@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from typing_extensions import Unpack
 
-from taskhub.queue.arguments import (
-    MAX_LOCK_BYTES,
-    MAX_NAME_BYTES,
-    Parameters,
-    check_priority,
-    check_text,
-    refuse_star_args,
-    to_json,
-)
+from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.defer import NewJob
 from taskhub.queue.jobs import Job
+from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
+from taskhub.queue.storable import (
+    MAX_LOCK_BYTES,
+    MAX_NAME_BYTES,
+    MAX_TASK_BYTES,
+    check_at,
+    check_delay,
+    check_priority,
+    check_text,
+)
 
 if TYPE_CHECKING:
+    from taskhub.queue.context import Context
     from taskhub.queue.hub import Hub
 
 P = ParamSpec("P")
@@ -74,11 +77,14 @@ class Task(Generic[P, R]):
     def __post_init__(self) -> None:
         refuse_star_args(self.function)
         strategy(self.retry)
-        check_text(self.name, "task name", 128)
+        check_text(self.name, "task name", MAX_TASK_BYTES)
         if self.declared_queue is not None:
             check_text(self.declared_queue, "queue", MAX_NAME_BYTES)
+        self._check_templates(self.options_given)
+
+    def _check_templates(self, options: DeferOptions) -> None:
         for key in ("lock", "queueing_lock"):
-            if template := self.options_given.get(key):
+            if template := options.get(key):
                 self.parameters.check_template(str(template), key)
 
     @cached_property
@@ -86,10 +92,23 @@ class Task(Generic[P, R]):
         """What the function takes."""
         return Parameters(self.function)
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         """Whether it runs on the worker's event loop; otherwise it runs in a thread."""
         return inspect.iscoroutinefunction(self.function)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader.of(self.parameters)
+
+    def call(self, stored: str, context: Context) -> Any:
+        """Call the function for a worker, with what is stored; a coroutine if it is asynchronous.
+
+        Raises:
+            UnreadableArguments: what is stored does not fit the function; it was not called.
+        """
+        args, kwargs = self._reader.read(stored, context)
+        return self.function(*args, **kwargs)
 
     @property
     def hub(self) -> Hub:
@@ -119,7 +138,11 @@ class Task(Generic[P, R]):
         if unknown:
             known = ", ".join(DeferOptions.__annotations__)
             raise TypeError(f"options must be some of {known}; got {', '.join(sorted(unknown))}")
-        return dataclasses.replace(self, options_given={**self.options_given, **options})
+        self._check_templates(options)
+        # A copy keeps what was found out about the function, which takes longer than a round trip.
+        other = copy.copy(self)
+        object.__setattr__(other, "options_given", {**self.options_given, **options})
+        return other
 
     def defer(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job with these arguments, in the transaction that is open here.
@@ -143,49 +166,55 @@ class Task(Generic[P, R]):
         return self._deferred(job_id)
 
     def defer_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
-        """Store one job for each mapping of arguments, a thousand a statement, in one transaction.
+        """Store one job for each mapping of arguments, in their order, in one transaction.
 
-        All are checked before the first is sent: one bad item, named by its place, stores none.
+        All are checked before the first is sent: one bad item, named by its place, stores none. By
+        COPY where the connection is psycopg's, else a thousand a statement; so are jobs with a
+        queueing_lock.
         """
         jobs = self._new_jobs(arguments)
-        return [self._deferred(i) for i in self.hub.insert(self.options_given, jobs)]
+        return self._all_deferred(self.hub.insert(self.options_given, jobs))
 
     async def defer_many_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
         """As `defer_many`, for asynchronous sessions and connections."""
         jobs = self._new_jobs(arguments)
-        return [self._deferred(i) for i in await self.hub.insert_async(self.options_given, jobs)]
+        return self._all_deferred(await self.hub.insert_async(self.options_given, jobs))
 
     def _new_jobs(self, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
+        write = self._row()
         jobs = []
         for n, given in enumerate(arguments):
             try:
-                jobs.append(self.new_job((), given))
+                jobs.append(write((), given))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"item {n}: {error}") from error
         return jobs
 
     def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
         """The row of a job with these arguments, checked."""
-        given = self.parameters.bind(args, kwargs)
+        return self._row()(args, kwargs)
+
+    def _row(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], NewJob]:
+        """What makes a row of arguments; whatever all rows have in common is checked here, once."""
         options = self.options_given
         delay, at = options.get("delay"), options.get("at")
         if delay is not None and at is not None:
             raise TypeError("give delay or at, not both")
-        if at is not None and at.utcoffset() is None:
-            raise ValueError(f"at must carry a time zone, got {at.isoformat()}")
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-        if seconds is not None and not 0 <= seconds < 1e10:
-            raise ValueError(f"delay must be 0 seconds or more, got {delay}")
-        return NewJob(
-            queue_name=check_text(options.get("queue", self.queue), "queue", MAX_NAME_BYTES),
-            task_name=self.name,
-            priority=check_priority(options.get("priority", 0)),
-            lock=self._filled("lock", given),
-            queueing_lock=self._filled("queueing_lock", given),
-            args=to_json(given, self.hub.settings.max_args_bytes),
-            delay_seconds=seconds,
-            at=at,
-        )
+        delay_seconds = None if seconds is None else check_delay(seconds)
+        at = None if at is None else check_at(at)
+        queue = check_text(self._queue, "queue", MAX_NAME_BYTES)
+        priority = check_priority(options.get("priority", 0))
+        name, parameters, max_bytes = self.name, self.parameters, self.hub.settings.max_args_bytes
+        is_locked = "lock" in options or "queueing_lock" in options
+
+        def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+            text, given = parameters.write(args, kwargs, max_bytes)
+            lock = self._filled("lock", given) if is_locked else None
+            twin = self._filled("queueing_lock", given) if is_locked else None
+            return NewJob(queue, name, priority, lock, twin, text, delay_seconds, at)
+
+        return row
 
     def _filled(self, key: str, given: Mapping[str, Any]) -> str | None:
         template = self.options_given.get(key)
@@ -193,6 +222,17 @@ class Task(Generic[P, R]):
             return None
         return check_text(self.parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
 
+    @property
+    def _queue(self) -> str:
+        return self.options_given.get("queue", self.queue)
+
     def _deferred(self, job_id: int) -> Job[R]:
-        self.hub.tell_deferred(job_id, self.name, self.options_given.get("queue") or self.queue)
+        self.hub.tell_deferred(job_id, self.name, self._queue)
         return Job(job_id, self.name, self.hub)
+
+    def _all_deferred(self, job_ids: list[int]) -> list[Job[R]]:
+        queue, name, hub = self._queue, self.name, self.hub
+        if hub.hooks.wanted("job.deferred"):
+            for job_id in job_ids:
+                hub.tell_deferred(job_id, name, queue)
+        return [Job(job_id, name, hub) for job_id in job_ids]

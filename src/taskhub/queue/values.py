@@ -14,12 +14,20 @@ from uuid import UUID
 # What JSON holds as it is. bool comes before int: True is an int to Python.
 NATIVE = (type(None), bool, int, float, str)
 
+
+def _seconds(span: timedelta) -> float:
+    seconds = span.total_seconds()
+    if timedelta(seconds=seconds) != span:
+        raise TypeError(f"a timedelta must be exact as a float of seconds, got {span!r}")
+    return seconds
+
+
 _SIMPLE: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     UUID: (str, UUID),
     datetime: (datetime.isoformat, datetime.fromisoformat),
     date: (date.isoformat, date.fromisoformat),
     time: (time.isoformat, time.fromisoformat),
-    timedelta: (timedelta.total_seconds, lambda seconds: timedelta(seconds=seconds)),
+    timedelta: (_seconds, lambda seconds: timedelta(seconds=seconds)),
     Decimal: (str, Decimal),
     Path: (str, Path),
 }
@@ -46,7 +54,7 @@ def decode(value: Any, wanted: Any, path: str) -> Any:
 
 
 def _convert(value: Any, wanted: Any, path: str, *, encoding: bool) -> Any:  # noqa: PLR0911 - one kind of annotation, one return
-    wanted = _plain(wanted)
+    wanted = unwrapped(wanted)
     origin = typing.get_origin(wanted)
     if wanted in (Any, object):
         return _as_it_is(value, path) if encoding else value
@@ -68,7 +76,7 @@ def _convert(value: Any, wanted: Any, path: str, *, encoding: bool) -> Any:  # n
     return _with_pydantic(value, wanted, path, encoding=encoding)
 
 
-def _plain(wanted: Any) -> Any:
+def unwrapped(wanted: Any) -> Any:
     """The type behind Annotated, NewType, `type X = ...` and type variables."""
     while True:
         if typing.get_origin(wanted) is typing.Annotated:
@@ -85,7 +93,7 @@ def _plain(wanted: Any) -> Any:
 
 def _native(value: Any, wanted: type, path: str) -> Any:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _read(float, value, wanted, path)
     if wanted in (int, float) and isinstance(value, str):
         try:
             return wanted(value)
@@ -114,7 +122,8 @@ def _as_it_is(value: Any, path: str) -> Any:
 def _one_of(value: Any, arms: tuple[Any, ...], path: str, *, encoding: bool) -> Any:
     # The arm that the value already is comes first: "7" stays text where str | int is asked.
     ordered = sorted(
-        arms, key=lambda arm: not (isinstance(_plain(arm), type) and type(value) is _plain(arm))
+        arms,
+        key=lambda arm: not (isinstance(unwrapped(arm), type) and type(value) is unwrapped(arm)),
     )
     for arm in ordered:
         try:
@@ -131,8 +140,13 @@ def _mapping(value: Any, arms: tuple[Any, ...], path: str, *, encoding: bool) ->
     converted = {}
     for key, item in value.items():
         name = _convert(key, key_type, f"{path} key", encoding=encoding)
-        # JSON has text keys only: numbers and ids are written out and read back.
-        name = (name if isinstance(name, str) else str(name)) if encoding else name
+        if encoding and not isinstance(name, str):
+            # JSON has text keys only: numbers are written out, and what cannot be read back from
+            # text is refused here and not by the worker.
+            name = str(name)
+            _convert(name, key_type, f"{path} key", encoding=False)
+        if name in converted:
+            raise TypeError(f"{path} must have keys that differ as text, got {name!r:.100} twice")
         converted[name] = _convert(item, item_type, f"{path}.{key}", encoding=encoding)
     return converted
 

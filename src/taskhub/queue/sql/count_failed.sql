@@ -1,7 +1,7 @@
 -- How many failed jobs match, and the highest id among them: what a bulk retry freezes.
 --
 -- One row always; highest_id is NULL where nothing matches. Since = failed since.
--- Index: none for the status; the primary key of attempts for each error.
+-- Index: jobs_ended; the primary key of attempts for each error.
 SELECT count(*) AS jobs, max(j.id) AS highest_id
 FROM {schema}.procrastinate_jobs AS j
 LEFT JOIN LATERAL (

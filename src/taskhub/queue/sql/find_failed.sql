@@ -1,13 +1,16 @@
 -- The next failed jobs that match, oldest first, above one id and up to another.
 --
 -- No row back: the end. Ids above up_to_id came later and are somebody else's.
--- Index: procrastinate_jobs_pkey; the primary key of attempts for each error.
+-- Index: jobs_ended; the primary key of attempts for each error.
 SELECT j.id
 FROM {schema}.procrastinate_jobs AS j
 LEFT JOIN LATERAL (
     SELECT a.error_class, a.error_message, a.fingerprint
     FROM {schema}.attempts AS a
     WHERE a.job_id = j.id
+      -- Said again, so that the plan leaves out the other partitions.
+      AND a.job_id > %(after_id)s::bigint
+      AND a.job_id <= %(up_to_id)s::bigint
       AND a.error_class IS NOT NULL
     ORDER BY a.claim DESC
     LIMIT 1

@@ -2,7 +2,8 @@
 --
 -- A job that succeeded has left the jobs table and its succeeded attempt stands for it; one
 -- snapshot sees it in exactly one of the two. Since = deferred, started or ended since.
--- No row back: nothing matches, or nothing below before_id.
+-- Only ids from from_id to below before_id are looked at: a filter that fits nothing must not read the
+-- whole history. No row back: nothing matches among them.
 -- Index: procrastinate_jobs_pkey and the primary keys of attempts, both read backwards.
 SELECT
     found.id, found.task, found.queue, found.status, found.attempts, found.priority, found.lock,
@@ -19,11 +20,15 @@ FROM (
             SELECT a.error_class, a.error_message, a.fingerprint
             FROM {schema}.attempts AS a
             WHERE a.job_id = j.id
+              -- Said again, so that the plan leaves out the other partitions.
+              AND a.job_id >= %(from_id)s::bigint
+              AND a.job_id < %(before_id)s::bigint
               AND a.error_class IS NOT NULL
             ORDER BY a.claim DESC
             LIMIT 1
         ) AS e ON true
-        WHERE j.id < coalesce(%(before_id)s::bigint, 9223372036854775807)
+        WHERE j.id >= %(from_id)s::bigint
+          AND j.id < %(before_id)s::bigint
           AND (%(queues)s::text[] IS NULL OR j.queue_name = ANY(%(queues)s::text[]))
           AND (%(tasks)s::text[] IS NULL OR j.task_name LIKE ANY(%(tasks)s::text[]))
           AND (%(statuses)s::text[] IS NULL OR j.status::text = ANY(%(statuses)s::text[]))
@@ -58,7 +63,8 @@ FROM (
           AND %(error)s::text IS NULL
           AND %(fingerprint)s::text IS NULL
           AND (%(statuses)s::text[] IS NULL OR 'succeeded' = ANY(%(statuses)s::text[]))
-          AND a.job_id < coalesce(%(before_id)s::bigint, 9223372036854775807)
+          AND a.job_id >= %(from_id)s::bigint
+          AND a.job_id < %(before_id)s::bigint
           AND (%(queues)s::text[] IS NULL OR a.queue_name = ANY(%(queues)s::text[]))
           AND (%(tasks)s::text[] IS NULL OR a.task_name LIKE ANY(%(tasks)s::text[]))
           AND (

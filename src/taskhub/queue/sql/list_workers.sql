@@ -2,7 +2,7 @@
 --
 -- Lost = the lease is over and nobody has given its jobs back yet. A plain procrastinate worker has
 -- no line in the registry, so most of its columns are empty. No row back: no worker runs.
--- Index: none for the workers, which are few; idx_procrastinate_jobs_worker_not_null for their jobs.
+-- Index: none for the workers, which are few; jobs_running for their jobs.
 SELECT
     coalesce(w.id, r.id) AS id, r.name, r.host, r.pid, r.version, r.queues, r.concurrency,
     CASE

@@ -12,10 +12,12 @@ SELECT
     w.pid,
     a.started_at,
     a.finished_at,
+    extract(epoch FROM a.finished_at - a.started_at)::double precision AS duration_seconds,
     a.error_class,
     a.error_message,
     a.traceback,
-    a.fingerprint
+    a.fingerprint,
+    a.log
 FROM {schema}.attempts AS a
 LEFT JOIN {schema}.workers AS w ON w.id = a.worker_id
 WHERE a.job_id = %(job_id)s::bigint

@@ -1,11 +1,20 @@
 -- Give back the jobs of workers whose lease is over; a job lost for the fifth time ends as failed,
--- because it probably kills its workers.
+-- because it probably kills its workers, and one that was asked to stop as aborted.
 --
 -- Any worker runs it, two at once share the rows by SKIP LOCKED. For a lease after a restart of the
 -- server nobody is declared dead: an outage stops every heartbeat at once.
--- Index: idx_procrastinate_jobs_worker_not_null.
+-- Index: jobs_running.
 WITH dead AS (
-    SELECT j.id
+    SELECT
+        j.id,
+        CASE
+            WHEN EXISTS (
+                SELECT 1 FROM {schema}.cancel_requests AS c
+                WHERE c.job_id = j.id AND c.claim = j.claim
+            ) THEN 'aborted'
+            WHEN j.lost + 1 >= 5 THEN 'failed'
+            ELSE 'todo'
+        END::{schema}.procrastinate_job_status AS next_status
     FROM {schema}.procrastinate_jobs AS j
     LEFT JOIN {schema}.procrastinate_workers AS w ON w.id = j.worker_id
     LEFT JOIN {schema}.workers AS r ON r.id = j.worker_id
@@ -18,10 +27,11 @@ WITH dead AS (
     FOR UPDATE OF j SKIP LOCKED
 ), rescued AS (
     UPDATE {schema}.procrastinate_jobs AS j
-    SET status = CASE WHEN j.lost + 1 >= 5 THEN 'failed' ELSE 'todo' END::{schema}.procrastinate_job_status,
+    SET status = dead.next_status,
+        gate = (dead.next_status = 'todo' AND j.lock IS NOT NULL)::integer * 2,
         lost = j.lost + 1,
         abort_requested = false,
-        finished_at = CASE WHEN j.lost + 1 >= 5 THEN now() END,
+        finished_at = CASE WHEN dead.next_status <> 'todo' THEN now() END,
         -- A job with the same queueing lock may have come to wait since.
         queueing_lock = CASE WHEN NOT EXISTS (
             SELECT 1 FROM {schema}.procrastinate_jobs AS twin
@@ -30,7 +40,8 @@ WITH dead AS (
     FROM dead
     WHERE j.id = dead.id
     RETURNING
-        j.id, j.claim, j.attempts, j.lost, j.status, j.queue_name, j.task_name, j.worker_id, j.started_at
+        j.id, j.claim, j.attempts, j.lost, j.status, j.queue_name, j.task_name, j.worker_id,
+        j.started_at, j.lock
 ), noted AS (
     INSERT INTO {schema}.attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
@@ -41,8 +52,14 @@ WITH dead AS (
         rescued.task_name, rescued.worker_id, rescued.started_at, 'WorkerLost',
         format('the worker stopped renewing its lease; lost %%s of 5 times', rescued.lost)
     FROM rescued
+), freed AS (
+    INSERT INTO {schema}.lock_notes (lock)
+    SELECT DISTINCT rescued.lock FROM rescued WHERE rescued.lock IS NOT NULL
+), woken AS (
+    SELECT pg_notify('{schema}', q.queue_name)
+    FROM (SELECT DISTINCT rescued.queue_name FROM rescued WHERE rescued.status = 'todo') AS q
 )
 SELECT
     rescued.id, rescued.queue_name, rescued.task_name, rescued.attempts, rescued.lost,
-    rescued.status::text AS status
+    rescued.status::text AS status, (SELECT count(*) FROM woken) AS queues_woken
 FROM rescued

@@ -22,8 +22,10 @@ WITH asked AS (
 ), back AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = 'todo',
+        gate = CASE WHEN j.lock IS NULL THEN 0 ELSE 2 END,
         attempts = 0,
         lost = 0,
+        interrupted = 0,
         claim = j.claim + (j.status::text = 'cancelled')::integer,
         scheduled_at = NULL,
         finished_at = NULL,
@@ -36,7 +38,13 @@ WITH asked AS (
         ) THEN j.queueing_lock END
     FROM placed
     WHERE j.id = placed.id
-    RETURNING j.id
+    RETURNING j.id, j.lock, j.queue_name
+), noted AS (
+    INSERT INTO {schema}.lock_notes (lock)
+    SELECT DISTINCT back.lock FROM back WHERE back.lock IS NOT NULL
+), woken AS (
+    SELECT pg_notify('{schema}', q.queue_name)
+    FROM (SELECT DISTINCT back.queue_name FROM back) AS q
 )
 SELECT
     asked.id AS job_id,
@@ -46,7 +54,8 @@ SELECT
         WHEN j.status::text = ANY(%(statuses)s::text[]) THEN 'changed meanwhile'
         WHEN j.id IS NOT NULL OR done.status IS NOT NULL THEN 'not failed'
         ELSE 'unknown'
-    END AS outcome
+    END AS outcome,
+    (SELECT count(*) FROM woken) AS queues_woken
 FROM asked
 LEFT JOIN back ON back.id = asked.id
 LEFT JOIN {schema}.procrastinate_jobs AS j ON j.id = asked.id

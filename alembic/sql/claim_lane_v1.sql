@@ -1,0 +1,39 @@
+-- Claim up to `_slots` jobs of one lane, the oldest first, beginning at an id.
+--
+-- Jobs that others are claiming are skipped. A job that two workers were lost with is left alone:
+-- it is claimed by itself, see claim_suspect_v1.
+-- Index: jobs_ready; each row is then changed by its primary key.
+CREATE FUNCTION {schema}.claim_lane_v1(
+    _worker_id bigint, _queue varchar, _priority integer, _from bigint, _slots integer
+) RETURNS SETOF {schema}.claimed_job
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH chosen AS MATERIALIZED (
+        SELECT j.id
+        FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo'
+          AND j.gate = 0
+          AND j.queue_name = _queue
+          AND j.priority = _priority
+          AND j.id >= _from
+          AND j.lost < 2
+        ORDER BY j.id
+        LIMIT _slots
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE procrastinate_jobs AS j
+    SET status = 'doing',
+        worker_id = _worker_id,
+        claim = j.claim + 1,
+        started_at = clock_timestamp(),
+        finished_at = NULL
+    FROM chosen
+    WHERE j.id = chosen.id
+    RETURNING
+        j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
+        j.attempts, j.claim, j.lost, j.scheduled_at;
+END $$

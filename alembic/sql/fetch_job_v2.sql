@@ -1,0 +1,28 @@
+-- procrastinate's fetch, for its own workers beside ours: one job, by priority, then by id.
+CREATE OR REPLACE FUNCTION {schema}.procrastinate_fetch_job_v2(
+    target_queue_names character varying[],
+    p_worker_id bigint
+) RETURNS {schema}.procrastinate_jobs
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+DECLARE
+    _lane record;
+    _job_id bigint;
+    _job procrastinate_jobs;
+BEGIN
+    PERFORM promote_locks_v1(
+        (SELECT d.locks FROM promote_due_v1('-infinity') AS d)
+        || (SELECT n.locks FROM take_notes_v1(0) AS n)
+    );
+    FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names) AS l LOOP
+        SELECT c.id INTO _job_id
+        FROM claim_lane_v1(p_worker_id, _lane.queue_name, _lane.priority, 0, 1) AS c;
+        EXIT WHEN FOUND;
+    END LOOP;
+    IF _job_id IS NOT NULL THEN
+        SELECT j.* INTO _job FROM procrastinate_jobs AS j WHERE j.id = _job_id;
+    END IF;
+    RETURN _job;
+END $$

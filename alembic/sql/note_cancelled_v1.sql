@@ -1,0 +1,19 @@
+-- What follows when a waiting job was cancelled: its lock is free, the history says why.
+CREATE FUNCTION {schema}.note_cancelled_v1(_job {schema}.procrastinate_jobs, _reason text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF _job.lock IS NOT NULL THEN
+        INSERT INTO lock_notes (lock) VALUES (_job.lock);
+    END IF;
+    INSERT INTO attempts (
+        job_id, claim, attempt, outcome, queue_name, task_name, error_class, error_message
+    )
+    VALUES (
+        _job.id, _job.claim + 1, _job.attempts, 'cancelled', _job.queue_name, _job.task_name,
+        'Cancelled', _reason
+    );
+    INSERT INTO procrastinate_events (job_id, type) VALUES (_job.id, 'cancelled');
+END $$

@@ -1,0 +1,41 @@
+-- Let future jobs whose time has come be ready, or stand behind their locks; 500 a call at most.
+--
+-- `locks` must be looked at next; `upto` is the latest time that was met: the next call may begin
+-- there. That is a hint, which spares walking over dead index entries while somebody holds an old
+-- snapshot; now and then a call must begin at -infinity, for what is committed late.
+-- A date that somebody took away by hand counts as past. Index: jobs_due. Rows that another worker is moving are skipped.
+CREATE FUNCTION {schema}.promote_due_v1(
+    _from timestamptz,
+    OUT locks text[],
+    OUT queues varchar[],
+    OUT upto timestamptz
+)
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT j.id
+        FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo'
+          AND j.gate = 1
+          AND coalesce(j.scheduled_at, '-infinity') >= _from
+          AND coalesce(j.scheduled_at, '-infinity') <= now()
+        ORDER BY coalesce(j.scheduled_at, '-infinity')
+        LIMIT 500
+        FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE procrastinate_jobs AS j
+        SET gate = CASE WHEN j.lock IS NULL THEN 0 ELSE 2 END
+        FROM due
+        WHERE j.id = due.id
+        RETURNING j.lock, j.queue_name, j.scheduled_at
+    )
+    SELECT
+        array_agg(DISTINCT moved.lock) FILTER (WHERE moved.lock IS NOT NULL),
+        array_agg(DISTINCT moved.queue_name),
+        max(moved.scheduled_at)
+    INTO locks, queues, upto
+    FROM moved;
+END $$

@@ -1,0 +1,66 @@
+-- Of every lock that is free, let the first job that stands behind it be ready.
+--
+-- First is the highest priority, then the lowest id; a job that is ready but not yet running gives
+-- way to a better one that came later. Only this function makes a job with a lock ready, and only
+-- under the lock's advisory lock, so the unique index jobs_occupant never refuses. A lock that
+-- another worker is looking at goes back to the notes: that worker may not see what we see.
+-- The advisory locks come in a statement of their own: the next one has a fresh snapshot, with all
+-- that whoever had them before has committed. Rows that a user's transaction holds are passed over.
+-- Indexes: jobs_occupant, jobs_behind. LATERAL .. LIMIT 1: NOT EXISTS became a quadratic join.
+CREATE FUNCTION {schema}.promote_locks_v1(_locks text[]) RETURNS varchar[]
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+DECLARE
+    _mine text[];
+    _busy text[];
+    _demote bigint[];
+    _promote bigint[];
+    _queues varchar[];
+BEGIN
+    SELECT array_agg(t.lock) FILTER (WHERE t.got), array_agg(t.lock) FILTER (WHERE NOT t.got)
+    INTO _mine, _busy
+    FROM (
+        SELECT s.lock, pg_try_advisory_xact_lock(hashtextextended('{schema}:' || s.lock, 7)) AS got
+        FROM (SELECT DISTINCT u.lock FROM unnest(_locks) AS u (lock) ORDER BY u.lock) AS s
+    ) AS t;
+    IF _busy IS NOT NULL THEN
+        INSERT INTO lock_notes (lock) SELECT unnest(_busy);
+    END IF;
+    SELECT
+        array_agg(o.id) FILTER (WHERE o.id IS NOT NULL),
+        array_agg(h.id)
+    INTO _demote, _promote
+    FROM unnest(_mine) AS l (lock)
+    CROSS JOIN LATERAL (
+        SELECT j.id, j.priority
+        FROM procrastinate_jobs AS j
+        WHERE j.lock = l.lock AND j.status = 'todo' AND j.gate = 2
+        ORDER BY j.priority DESC, j.id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS h
+    LEFT JOIN LATERAL (
+        SELECT j.id, j.priority, j.status
+        FROM procrastinate_jobs AS j
+        WHERE j.lock = l.lock AND j.gate = 0 AND j.status IN ('todo', 'doing')
+        LIMIT 1
+    ) AS o ON true
+    WHERE o.id IS NULL
+       OR (o.status = 'todo' AND (h.priority > o.priority OR (h.priority = o.priority AND h.id < o.id)));
+    IF _demote IS NOT NULL THEN
+        _promote := demote_v1(_demote, _promote);
+    END IF;
+    IF _promote IS NOT NULL THEN
+        WITH moved AS (
+            UPDATE procrastinate_jobs AS j
+            SET gate = 0
+            FROM unnest(_promote) AS p (id)
+            WHERE j.id = p.id AND j.status::text = 'todo' AND j.gate = 2
+            RETURNING j.queue_name
+        )
+        SELECT array_agg(DISTINCT moved.queue_name) INTO _queues FROM moved;
+    END IF;
+    RETURN _queues;
+END $$

@@ -1,0 +1,28 @@
+-- Take notes of locks that changed off the list; 500 a call at most.
+--
+-- `upto` is the highest id that was met: the next call may begin behind it. That is a hint, as in
+-- promote_due_v1: ids commit out of order, so now and then a call must begin at 0.
+-- Index: lock_notes_pkey. Notes that another worker is taking are skipped.
+CREATE FUNCTION {schema}.take_notes_v1(_from bigint, OUT locks text[], OUT upto bigint)
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+BEGIN
+    WITH first AS MATERIALIZED (
+        SELECT n.id
+        FROM lock_notes AS n
+        WHERE n.id >= _from
+        ORDER BY n.id
+        LIMIT 500
+        FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        DELETE FROM lock_notes AS n
+        USING first
+        WHERE n.id = first.id
+        RETURNING n.id, n.lock
+    )
+    SELECT array_agg(DISTINCT taken.lock), max(taken.id)
+    INTO locks, upto
+    FROM taken;
+END $$

@@ -1,0 +1,148 @@
+-- One round trip of a worker: store what has finished, look at what became ready, claim what fits.
+--
+-- Not one statement but several, each with a snapshot of its own (READ COMMITTED): parts of one WITH
+-- share a snapshot and would lose the second change of a row. It holds only writes that cannot wait
+-- for a user's transaction; what might is sent apart, see outcomes_v1.
+--
+-- Asks: _slots, how many jobs fit; _queues, NULL for all; the lanes that the worker knows, best
+-- first, with the id to begin at; _sweep, 0 no, 1 when the lanes did not fill the slots, 2 at once:
+-- to look at every lane from its start, since ids commit out of order and jobs return with old ids;
+-- _alone, a job that workers were lost with, and no other.
+-- Gives: the claimed jobs, and last a row without id whose args say the rest as JSON.
+CREATE FUNCTION {schema}.tick_v1(
+    _worker_id bigint,
+    _done_ids bigint[],
+    _done_claims integer[],
+    _done_extras text,
+    _outcomes text,
+    _slots integer,
+    _queues varchar[],
+    _lane_queues varchar[],
+    _lane_priorities integer[],
+    _lane_from bigint[],
+    _sweep integer,
+    _alone boolean,
+    _note_from bigint,
+    _due_from timestamptz,
+    _notify boolean
+) RETURNS SETOF {schema}.claimed_job
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+SET lock_timeout = '5s'
+{planner}
+AS $$
+DECLARE
+    _stored bigint[];
+    _locks text[];
+    _ack record;
+    _due_locks text[];
+    _due_upto timestamptz;
+    _note_locks text[];
+    _note_upto bigint;
+    _lane record;
+    _moved varchar[];
+    _left integer := _slots;
+    _got integer;
+    _began timestamptz;
+    _looked double precision := 0;
+    _swept double precision;
+    _next_due double precision;
+    _suspect boolean;
+BEGIN
+    IF _done_ids <> '{}' THEN
+        SELECT a.stored, a.freed INTO _stored, _locks
+        FROM ack_v1(_worker_id, _done_ids, _done_claims, _done_extras) AS a;
+    END IF;
+    IF _outcomes IS NOT NULL THEN
+        SELECT o.stored, o.freed INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
+        _stored := _stored || _ack.stored;
+        _locks := _locks || _ack.freed;
+    END IF;
+    IF _slots > 0 THEN
+        _began := clock_timestamp();
+        SELECT d.locks, d.queues, d.upto INTO _due_locks, _moved, _due_upto
+        FROM promote_due_v1(_due_from) AS d;
+        SELECT n.locks, n.upto INTO _note_locks, _note_upto FROM take_notes_v1(_note_from) AS n;
+        _locks := _locks || _due_locks || _note_locks;
+        _looked := extract(epoch FROM clock_timestamp() - _began);
+    END IF;
+    IF _locks IS NOT NULL THEN
+        _moved := _moved || promote_locks_v1(_locks);
+    END IF;
+
+    IF _alone THEN
+        RETURN QUERY SELECT * FROM claim_suspect_v1(_worker_id, _queues);
+        _left := 0;
+    ELSIF _slots > 0 AND _sweep < 2 THEN
+        FOR _lane IN
+            SELECT h.queue_name, h.priority, 0::bigint AS first_id
+            FROM (
+                SELECT l.queue_name, max(l.priority) AS top
+                FROM unnest(_lane_queues, _lane_priorities) AS l (queue_name, priority)
+                GROUP BY l.queue_name
+            ) AS known
+            CROSS JOIN LATERAL (
+                SELECT j.queue_name, j.priority
+                FROM procrastinate_jobs AS j
+                WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = known.queue_name
+                  AND j.priority > known.top
+                ORDER BY j.priority DESC
+                LIMIT 1
+            ) AS h
+            UNION ALL
+            SELECT l.queue_name, l.priority, l.first_id
+            FROM unnest(_lane_queues, _lane_priorities, _lane_from) AS l (queue_name, priority, first_id)
+        LOOP
+            RETURN QUERY SELECT * FROM claim_lane_v1(
+                _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left
+            );
+            GET DIAGNOSTICS _got = ROW_COUNT;
+            _left := _left - _got;
+            EXIT WHEN _left <= 0;
+        END LOOP;
+    END IF;
+    IF _left > 0 AND _sweep > 0 THEN
+        _began := clock_timestamp();
+        FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(_queues) AS l LOOP
+            RETURN QUERY SELECT * FROM claim_lane_v1(
+                _worker_id, _lane.queue_name, _lane.priority, 0, _left
+            );
+            GET DIAGNOSTICS _got = ROW_COUNT;
+            _left := _left - _got;
+            EXIT WHEN _left <= 0;
+        END LOOP;
+        SELECT true INTO _suspect
+        FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo' AND j.gate = 0 AND j.lost >= 2
+          AND (_queues IS NULL OR j.queue_name = ANY(_queues))
+        LIMIT 1;
+        _swept := extract(epoch FROM clock_timestamp() - _began);
+    END IF;
+    IF _left > 0 THEN
+        SELECT extract(epoch FROM j.scheduled_at - clock_timestamp()) INTO _next_due
+        FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo' AND j.gate = 1
+          AND coalesce(j.scheduled_at, '-infinity') >= _due_from
+        ORDER BY coalesce(j.scheduled_at, '-infinity')
+        LIMIT 1;
+    END IF;
+
+    -- What became ready and does not fit here may fit elsewhere.
+    IF _notify AND _moved IS NOT NULL THEN
+        PERFORM pg_notify('{schema}', m.queue_name)
+        FROM (SELECT DISTINCT u.queue_name FROM unnest(_moved) AS u (queue_name)) AS m
+        WHERE _left <= 0 OR NOT (m.queue_name = ANY(_queues));
+    END IF;
+    RETURN NEXT ROW(
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        json_build_object(
+            'stored', cardinality(_stored), 'stored_ids', CASE
+                WHEN _outcomes IS NOT NULL
+                OR cardinality(coalesce(_stored, '{}')) < cardinality(_done_ids) THEN _stored
+            END,
+            'note_upto', _note_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
+            'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
+        )::text,
+        NULL, NULL, NULL, NULL
+    )::claimed_job;
+END $$

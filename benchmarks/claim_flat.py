@@ -1,0 +1,202 @@
+"""Whether a claim of 100 jobs costs the same whatever else waits, and keeps its plans."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import psycopg
+from _plans import watched_plans
+from _report import Report, options, progress
+from _server import Server, server
+from _side_taskhub import prepare
+from _ticks import Claimer, Recorder
+
+METHOD = """\
+The worker's own call, made by its own code, claims 100 of some thousand ready jobs, first with nothing
+else in the table, then behind a backlog that was there before them: in another queue, in the future,
+behind one lock of the same queue whose holder runs, behind 100,000 locks whose holders run. Just before
+each call the same statement with the same parameters runs under EXPLAIN (ANALYZE, BUFFERS) and is
+rolled back; a figure is the median of five, after ten calls that warm caches and plans. Most ticks go
+on where the last one ended; once a second one looks at everything. Stale: the table was last analysed
+when it was empty; fresh: just now; no autovacuum between. Plans are those of all nested statements as
+auto_explain shows them, compared by node, table and index with those of the almost empty table. Buffers
+are shared hits and reads; the clock is for reading only."""
+
+SLOTS = 100
+READY_JOBS = 4_000
+WARM_CALLS = 10
+COUNTED_CALLS = 5
+CHUNK = 20_000
+
+INSERT = """
+INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at)
+SELECT {columns} FROM generate_series(%(start)s::bigint, %(stop)s::bigint) AS n
+"""
+READY = "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), NULL"
+BACKLOGS = {
+    "in another queue": "'other', 'noop', 0, NULL, jsonb_build_object('n', n), NULL",
+    "in the future": "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), now() + interval '1 day'",
+    "behind one lock": "'bench', 'noop', 0, 'one', jsonb_build_object('n', n), NULL",
+    "behind {locks} locks": "'bench', 'noop', 0, mod(n, {count})::text, jsonb_build_object('n', n), NULL",
+}
+
+
+@dataclass(slots=True)
+class Cost:
+    """What claims cost in one state of the table; a list holds one figure a call."""
+
+    buffers: list[int] = field(default_factory=list)
+    sweep_buffers: list[int] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+    plans: dict[str, set[str]] = field(default_factory=dict)
+
+
+class Explainer(Recorder):
+    """Explains each call before it is made, if told to."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self.buffers: list[int] | None = None
+        self.milliseconds: list[float] = []
+
+    def before(self) -> None:
+        """Run it under EXPLAIN and take it back."""
+        if self.buffers is None:
+            return
+        with self.connection.transaction(force_rollback=True):
+            row = self.connection.execute(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {self.query}".encode(), self.parameters
+            ).fetchone()
+        [told] = row[0] if row else [{}]
+        plan = told["Plan"]
+        self.buffers.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        self.milliseconds.append(told["Execution Time"])
+
+
+def fill(connection: psycopg.Connection[Any], columns: str, jobs: int) -> None:
+    """Insert rows past the client, triggers and all."""
+    for start in range(1, jobs + 1, CHUNK):
+        connection.execute(
+            INSERT.format(columns=columns).encode(),
+            {"start": start, "stop": min(start + CHUNK - 1, jobs)},
+        )
+
+
+def hold_locks(connection: psycopg.Connection[Any]) -> None:
+    """Let another worker claim whatever the backlog has ready: the head of each lock."""
+    holder = Claimer(Recorder(connection))
+    while holder.claim(1000, must_sweep=True).claimed or notes(connection):
+        pass
+
+
+def notes(connection: psycopg.Connection[Any]) -> bool:
+    """Whether locks wait to be looked at."""
+    row = connection.execute("SELECT EXISTS (SELECT FROM taskhub.lock_notes)").fetchone()
+    return row is not None and row[0]
+
+
+def measure(url: str) -> Cost:
+    """Add ready jobs and claim them, on connections of their own: nothing is planned yet."""
+    cost = Cost()
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        fill(connection, READY, READY_JOBS)
+        explainer = Explainer(connection)
+        claimer = Claimer(explainer)
+        for counted, must_sweep in ((cost.buffers, False), (cost.sweep_buffers, True)):
+            explainer.buffers = []  # EXPLAIN's copy of the statement has a plan to warm as well
+            for _ in range(WARM_CALLS if not must_sweep else 1):
+                claimer.claim(SLOTS, must_sweep=must_sweep)
+            explainer.buffers = counted
+            explainer.milliseconds = []
+            for _ in range(COUNTED_CALLS):
+                claimer.claim(SLOTS, must_sweep=must_sweep)
+            cost.milliseconds = cost.milliseconds or explainer.milliseconds
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        claimer = Claimer(Recorder(connection))
+        for _ in range(WARM_CALLS):
+            claimer.claim(SLOTS)
+        with watched_plans(connection) as cost.plans:
+            claimer.claim(SLOTS)
+            claimer.claim(SLOTS, must_sweep=True)
+    return cost
+
+
+@contextmanager
+def table(postgres: Server) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """A fresh database whose jobs table is analysed while empty, and by nobody else later."""
+    with (
+        postgres.database("taskhub", prepare) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        connection.execute("ALTER TABLE taskhub.procrastinate_jobs SET (autovacuum_enabled = off)")
+        connection.execute("ALTER TABLE taskhub.lock_notes SET (autovacuum_enabled = off)")
+        connection.execute("ANALYZE")
+        yield url, connection
+
+
+def costs(postgres: Server, columns: str | None, jobs: int) -> dict[str, Cost]:
+    """With statistics that are stale, and with fresh ones."""
+    with table(postgres) as (url, connection):
+        if columns is not None:
+            fill(connection, columns, jobs)
+        hold_locks(connection)
+        stale = measure(url)
+        connection.execute("ANALYZE")
+        return {"stale": stale, "fresh": measure(url)}
+
+
+def differences(cost: Cost, base: Cost) -> list[str]:
+    """The statements whose plans are not those of the almost empty table."""
+    return [
+        f"{' '.join(query.split())[:60]}: {' / '.join(sorted(shapes))}"
+        f", instead of {' / '.join(sorted(base.plans[query]))}"
+        for query, shapes in cost.plans.items()
+        if query in base.plans and not shapes <= base.plans[query]
+    ]
+
+
+def main() -> None:
+    """One table after the other."""
+    asked = options(__doc__ or "", jobs=1_000_000, pairs=1, locks=100_000)
+    report = Report("claim_flat", "a claim of 100 beside what else waits", METHOD)
+    with server() as postgres:
+        report.server = postgres.described()
+        bases = costs(postgres, None, 0)
+        for statistics, base in bases.items():
+            show(report, f"almost empty, {statistics} statistics", base)
+        for name, pattern in BACKLOGS.items():
+            title = f"{asked.jobs:,} {name.format(locks=f'{asked.locks:,}')}"
+            progress(title)
+            found = costs(postgres, pattern.format(count=asked.locks), asked.jobs)
+            for statistics, cost in found.items():
+                judge(report, f"{title}, {statistics}", cost, bases[statistics])
+    report.finish(asked)
+
+
+def show(report: Report, what: str, cost: Cost) -> None:
+    """What a state costs, without a bar."""
+    report.note(
+        f"{what}: buffers, of a sweep", f"{median(cost.buffers)}, {median(cost.sweep_buffers)}"
+    )
+    report.note(f"{what}: ms", f"{median(cost.milliseconds):.2f}")
+    report.note(f"{what}: nested statements seen", str(len(cost.plans)))
+
+
+def judge(report: Report, what: str, cost: Cost, base: Cost) -> None:
+    """The bars of one state."""
+    for kind, mine, its in (
+        ("buffers", cost.buffers, base.buffers),
+        ("buffers of a sweep", cost.sweep_buffers, base.sweep_buffers),
+    ):
+        ratio = median(mine) / median(its)
+        report.at_most(f"{what}: {kind}", f"{median(mine)} = {ratio:.2f}x", ratio, 1.5)
+    report.note(f"{what}: ms", f"{median(cost.milliseconds):.2f}")
+    changed = differences(cost, base)
+    measured = "; ".join(changed) if changed else f"{len(cost.plans)} statements alike"
+    report.holds(f"{what}: plans", measured, "the same", met=not changed)
+
+
+if __name__ == "__main__":
+    main()

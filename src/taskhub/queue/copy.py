@@ -1,0 +1,57 @@
+"""Many jobs at once by COPY, on a psycopg connection and in the transaction that it has."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.pq import PipelineStatus
+
+from taskhub.queue import sql
+from taskhub.queue.rows import NewJob, copy_blocks
+
+# Below this many one INSERT is as fast: COPY takes a round trip more, for the ids.
+FEWEST_JOBS = 200
+
+
+def fits(connection: Any, jobs: Sequence[NewJob]) -> bool:
+    """Whether COPY can store these jobs on this connection, and pays."""
+    return (
+        len(jobs) >= FEWEST_JOBS
+        and isinstance(connection, psycopg.Connection | psycopg.AsyncConnection)
+        and connection.pgconn.pipeline_status == PipelineStatus.OFF  # a pipeline knows no COPY
+        and all(job.queueing_lock is None for job in jobs)
+        and len({job.delay_seconds for job in jobs}) == 1
+    )
+
+
+def reservation(jobs: Sequence[NewJob]) -> dict[str, Any]:
+    """The parameters of reserve_jobs, whose row says under which ids to store the jobs, and due when."""
+    return {"jobs": len(jobs), "delay_seconds": jobs[0].delay_seconds}
+
+
+def store(
+    connection: psycopg.Connection[Any],
+    schema: str,
+    jobs: Sequence[NewJob],
+    ids: Sequence[int],
+    due: str | None,
+) -> None:
+    """Store the jobs; a row that is refused fails the transaction, as in an INSERT."""
+    # A cursor of our own: the connection's may be of any class and give rows of any kind.
+    with psycopg.Cursor(connection) as cursor, cursor.copy(sql.load("copy_jobs", schema)) as copy:
+        for block in copy_blocks(jobs, ids, due):
+            copy.write(block)
+
+
+async def store_async(
+    connection: psycopg.AsyncConnection[Any],
+    schema: str,
+    jobs: Sequence[NewJob],
+    ids: Sequence[int],
+    due: str | None,
+) -> None:
+    """As `store`."""
+    statement = sql.load("copy_jobs", schema)
+    async with psycopg.AsyncCursor(connection) as cursor, cursor.copy(statement) as copy:
+        for block in copy_blocks(jobs, ids, due):
+            await copy.write(block)

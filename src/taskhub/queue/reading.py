@@ -1,0 +1,69 @@
+"""From what is stored as a job's arguments to the call of its task's function."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from taskhub.queue.values import decode
+
+if TYPE_CHECKING:
+    from taskhub.queue.arguments import Parameters
+    from taskhub.queue.context import Context
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+class UnreadableArguments(ValueError):
+    """What is stored as the job's arguments cannot be given to the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one function is called: found out once, since a worker does it ten thousand times a second.
+
+    Attributes:
+        hints: annotation by name, of the parameters that a name alone can fill; None: only the long
+            way over the signature fits, for functions with **kwargs or positional-only parameters.
+    """
+
+    parameters: Parameters
+    hints: Mapping[str, Any] | None
+    required: frozenset[str]
+    context_name: str | None
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Reader:
+        """What the signature says; evaluates the function's annotations."""
+        kept = parameters.signature.parameters.values()
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        is_plain = all(p.kind in named for p in kept)
+        return cls(
+            parameters,
+            {p.name: parameters.annotation(p.name) for p in kept} if is_plain else None,
+            frozenset(p.name for p in kept if p.default is p.empty),
+            parameters.context_name,
+        )
+
+    def read(self, stored: str, context: Context) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and named arguments of one run, from the text of a JSON object.
+
+        Raises:
+            UnreadableArguments: it is none, or does not fit the function any more.
+        """
+        try:
+            given = _NOTHING if stored == "{}" else json.loads(stored)
+            if self.hints is None or not (self.required <= given.keys() <= self.hints.keys()):
+                bound = self.parameters.call_with(given, context)
+                return bound.args, bound.kwargs
+            read = {name: decode(value, self.hints[name], name) for name, value in given.items()}
+        except (ValueError, TypeError, RecursionError, AttributeError) as error:
+            raise UnreadableArguments(
+                f"arguments do not fit task {context.task_name}: {error}"
+            ) from error
+        if self.context_name is not None:
+            read[self.context_name] = context
+        return (), read

@@ -1,0 +1,213 @@
+"""A worker under one id: its lease, the jobs it holds, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors
+
+from taskhub.queue import lease, sql
+from taskhub.queue.acks import Ack, Claimed
+from taskhub.queue.pending import Ended, Pending
+from taskhub.queue.runs import Run
+from taskhub.queue.tick import Answer, Ticker
+from taskhub.queue.upkeep import Upkeep, extend_history
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+logger = logging.getLogger("taskhub.worker")
+# From here on a tick claims half of the slots: while it is on its way, the other half runs.
+OVERLAP_FROM = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest."""
+
+    hub: Hub
+    conninfo: str
+    name: str
+    queues: Sequence[str] | None
+    concurrency: int
+    threads: ThreadPoolExecutor
+    wake: Callable[[], None]
+
+
+class Tenure:
+    """One worker id. When its lease is lost, others may have its jobs: a new tenure begins."""
+
+    def __init__(self, terms: Terms, registration: lease.Registration) -> None:
+        settings = terms.hub.settings
+        self.runs: dict[int, Run] = {}
+        self.must_sweep = False
+        self.suspect_waits = False
+        self._terms = terms
+        self._registration = registration
+        self._schema = settings.schema
+        self.pending = Pending(settings.schema, registration.worker_id)
+        self._ticker = Ticker(settings.schema, registration.worker_id, terms.queues)
+        self._upkeep = Upkeep(terms.hub, registration.worker_id)
+        self._heartbeat = lease.Heartbeat(
+            terms.conninfo,
+            settings.schema,
+            registration.worker_id,
+            settings.lease_seconds,
+            self._on_lease_lost,
+        )
+        self._lease_lost = False
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def begin(cls, terms: Terms, connection: psycopg.AsyncConnection[Any]) -> Tenure:
+        """Register a new worker and start to renew its lease."""
+        settings = terms.hub.settings
+        await extend_history(connection, settings.schema)
+        registration = await lease.register(
+            connection,
+            settings.schema,
+            name=terms.name,
+            queues=terms.queues,
+            tasks=list(terms.hub.tasks),
+            concurrency=terms.concurrency,
+            lease_seconds=settings.lease_seconds,
+        )
+        tenure = cls(terms, registration)
+        tenure._heartbeat.start()
+        logger.info(
+            "worker started", extra={"worker_id": registration.worker_id, "queues": terms.queues}
+        )
+        return tenure
+
+    def _on_lease_lost(self) -> None:
+        self._lease_lost = True
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._terms.wake)
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._lease_lost or self._heartbeat.is_over
+
+    async def holds(self) -> bool:
+        """Whether others still honour the lease; back from a pause, it is renewed first."""
+        while self._heartbeat.is_late and not self._is_lost:
+            self._heartbeat.hurry()
+            await asyncio.sleep(0.01)
+        return not self._is_lost
+
+    @property
+    def upkeep_due_in_seconds(self) -> float:
+        """When the next look at dead workers is due."""
+        return self._upkeep.due_in_seconds
+
+    def abandon(self) -> None:
+        """Let go of everything without an outcome: other workers may have the jobs."""
+        self._heartbeat.stop()
+        for run in self.runs.values():
+            run.abandon()
+        self.runs.clear()
+
+    def reconnected(self) -> None:
+        """Look at once for what was claimed on the broken connection, and at nobody's death yet."""
+        self._upkeep = Upkeep(
+            self._terms.hub,
+            self._registration.worker_id,
+            wait_seconds=self._terms.hub.settings.lease_seconds,
+        )
+
+    async def turn(
+        self, connection: psycopg.AsyncConnection[Any], *, takes_jobs: bool
+    ) -> Answer | None:
+        """One look at everything; None: there was nothing to ask the database for."""
+        forgotten = await self._upkeep.look(connection, self.runs, self.pending.job_ids)
+        self.pending.add((None, ack) for ack in forgotten)
+        _tell(await self.pending.store_alone(connection))
+        batch = self.pending.batch()
+        alone = self.suspect_waits and not self.runs
+        slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
+        if not batch and not slots:
+            return None
+        try:
+            answer = await self._ticker.tick(
+                connection,
+                [ack for _, ack in batch],
+                slots,
+                alone=alone,
+                must_sweep=self.must_sweep,
+            )
+        except psycopg.Error as error:
+            await self._refused(connection, batch, error)
+            return None
+        _tell(await self.pending.settle(connection, batch, answer.stored))
+        self.suspect_waits = answer.has_suspect and not alone
+        for job in answer.claimed:
+            self._start(job)
+        return answer
+
+    async def _refused(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        batch: Sequence[Ended],
+        error: psycopg.Error,
+    ) -> None:
+        if connection.closed or not batch:
+            raise error
+        if isinstance(error, errors.CheckViolation):
+            # A partition is missing. They are made ahead, but a burst can be faster.
+            await extend_history(connection, self._schema, [ack.job.id for _, ack in batch])
+        else:
+            logger.warning("a tick was refused", extra={"error": str(error)})
+        _tell(await self.pending.store_one_by_one(connection, self._ticker, batch))
+
+    def slots(self, being_stored: int = 0) -> int:
+        """How many jobs to ask for; outcomes that pile up take the place of jobs.
+
+        None beside a job that workers were lost with, nor before one that waits.
+        """
+        if self.suspect_waits or any(run.job.lost >= 2 for run in self.runs.values()):
+            return 0
+        concurrency = self._terms.concurrency
+        free = concurrency - len(self.runs) - (len(self.pending) - being_stored)
+        most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
+        return max(0, min(free, most))
+
+    def _start(self, job: Claimed) -> None:
+        terms = self._terms
+        run = Run(terms.hub, job, self._registration, terms.threads, self._on_end)
+        self.runs[job.id] = run
+        run.start()
+
+    def _on_end(self, run: Run, ack: Ack) -> None:
+        if self.runs.pop(run.job.id, None) is run:
+            self.pending.add([(run, ack)])
+            self._terms.wake()
+
+    async def give_back(self) -> int:
+        """Stop what still runs and let it wait again; how many threads could not be stopped."""
+        left = list(self.runs.values())
+        self.runs.clear()
+        outcomes = await asyncio.gather(*(run.interrupt() for run in left))
+        self.pending.add((None, ack) for ack in outcomes)
+        return sum(run.is_stuck for run in left)
+
+    async def end(self, connection: psycopg.AsyncConnection[Any], reason: str) -> None:
+        """Leave the living; the lease is renewed until then, for the last outcomes' sake."""
+        worker_id = self._registration.worker_id
+        await self._upkeep.end()
+        await connection.execute(
+            sql.load("unregister_worker", self._schema), {"worker_id": worker_id, "reason": reason}
+        )
+        self._heartbeat.stop()
+        logger.info("worker stopped", extra={"worker_id": worker_id})
+
+
+def _tell(ended: Sequence[Ended]) -> None:
+    for run, ack in ended:
+        if run is not None:
+            run.tell_end(ack)

@@ -1,0 +1,167 @@
+"""The tick: one round trip that stores what a worker has finished and claims what fits."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from taskhub.queue import acks, sql
+from taskhub.queue.acks import Ack, Claimed
+
+LONGEST_SWEEP_PAUSE = 1.0
+# A sweep walks over what is dead in the index. While somebody holds an old snapshot, nothing dead
+# goes away, and sweeps take longer and longer: they may have a tenth of a worker's time.
+SWEEP_SHARE = 0.1
+CHEAP_SWEEP_SECONDS = 0.005
+MOST_LANES = 64
+LANE_MEMORY_SECONDS = 60.0
+NOTIFY_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tick gave.
+
+    Attributes:
+        stored: ids of the acks that were stored; None is all of them.
+        is_full: whether all slots were filled, so that more may be ready.
+        was_complete: whether every ready job was within reach, so that no claim means none is ready.
+        next_due_seconds: when the next future job is due; None: there is none, or nobody looked.
+        has_suspect: a job waits that must be claimed alone.
+    """
+
+    claimed: list[Claimed]
+    stored: frozenset[int] | None
+    is_full: bool
+    was_complete: bool
+    next_due_seconds: float | None
+    has_suspect: bool
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Where to begin in one queue and priority: a hint, never a filter for good."""
+
+    first_id: int
+    seen_at: float
+
+
+class Ticker:
+    """Ticks for one worker id, and remembers how far it has looked."""
+
+    def __init__(self, schema: str, worker_id: int, queues: Sequence[str] | None) -> None:
+        self._query = sql.load("tick", schema)
+        self._worker_id = worker_id
+        self._queues = list(queues) if queues is not None else None
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._note_from = 0
+        self._due_from = "-infinity"
+        self._swept_at = float("-inf")
+        self._sweep_seconds = 0.0
+        self._look_seconds = 0.0
+        self._notified_at = float("-inf")
+
+    async def tick(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        done: Sequence[Ack],
+        slots: int,
+        *,
+        alone: bool = False,
+        must_sweep: bool = False,
+    ) -> Answer:
+        """Store `done` and claim up to `slots` jobs: by priority, then in the order of their ids.
+
+        Storing again what may have been stored before is safe: a claim is stored once. With `alone`
+        one job that other workers were lost with, or none.
+        """
+        now = time.monotonic()
+        sweep = 2 if must_sweep else self._sweep_mode(now)
+        parameters = {
+            **acks.parameters(done),
+            **self._where_to_look(sweep),
+            "worker_id": self._worker_id,
+            "slots": slots,
+            "queues": self._queues,
+            "sweep": sweep,
+            "alone": alone,
+            "notify": self._may_notify(now),
+        }
+        cursor = await connection.execute(self._query, parameters)
+        rows = await cursor.fetchall()
+        told = json.loads(rows.pop()[6])
+        claimed = list(map(Claimed._make, rows))
+        if slots:
+            self._remember(claimed, told, now, sweep, parameters["note_from"] == 0)
+        return Answer(
+            claimed,
+            frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
+            0 < slots <= len(claimed),
+            sweep > 0 or not slots,
+            told["next_due_seconds"],
+            bool(told["suspect"]),
+        )
+
+    def _sweep_mode(self, now: float) -> int:
+        pause = 0.0
+        if self._sweep_seconds > CHEAP_SWEEP_SECONDS:
+            pause = self._sweep_seconds * (1 / SWEEP_SHARE - 1)
+        since = now - self._swept_at
+        if since < pause:
+            return 0
+        return 2 if since >= LONGEST_SWEEP_PAUSE else 1
+
+    def _may_notify(self, now: float) -> bool:
+        # Every commit that notifies takes a lock of the whole server.
+        if now - self._notified_at < NOTIFY_PAUSE:
+            return False
+        self._notified_at = now
+        return True
+
+    def _where_to_look(self, sweep: int) -> dict[str, Any]:
+        lanes = self._known_lanes() if sweep < 2 else []
+        from_start = sweep == 2 or (sweep == 1 and self._look_seconds <= CHEAP_SWEEP_SECONDS)
+        return {
+            "lane_queues": [key[0] for key, _ in lanes],
+            "lane_priorities": [key[1] for key, _ in lanes],
+            "lane_from": [lane.first_id for _, lane in lanes],
+            "note_from": 0 if from_start else self._note_from,
+            "due_from": "-infinity" if from_start else self._due_from,
+        }
+
+    def _known_lanes(self) -> list[tuple[tuple[str, int], _Lane]]:
+        best_first = sorted(self._lanes.items(), key=lambda item: (-item[0][1], item[1].first_id))
+        return best_first[:MOST_LANES]
+
+    def _remember(
+        self,
+        claimed: Sequence[Claimed],
+        told: dict[str, Any],
+        now: float,
+        sweep: int,
+        from_start: bool,
+    ) -> None:
+        # In the order of the claims: where a sweep found old ids, the last one met is where to go on.
+        for key, last_id in {(job.queue_name, job.priority): job.id for job in claimed}.items():
+            self._lanes[key] = _Lane(last_id + 1, now)
+        if told["note_upto"] is not None:
+            self._note_from = told["note_upto"] + 1
+        if told["due_upto"] is not None:
+            self._due_from = told["due_upto"]
+        if from_start:
+            self._look_seconds = told["looked_seconds"]
+        if sweep == 2 or told["swept_seconds"] is not None:
+            self._swept_at = time.monotonic()
+            self._sweep_seconds = (told["swept_seconds"] or 0.0) + self._look_seconds
+            self._lanes = {
+                key: lane
+                for key, lane in self._lanes.items()
+                if now - lane.seen_at < LANE_MEMORY_SECONDS
+            }
+
+
+def _is_partly_stored(told: dict[str, Any], done: Sequence[Ack]) -> bool:
+    return (told["stored"] or 0) < len(done)

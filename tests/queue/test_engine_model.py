@@ -1,0 +1,253 @@
+"""The engine against a small model: jobs come, run, return, get lost, in transactions of any order."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from psycopg import errors
+from psycopg.rows import dict_row
+
+from taskhub import Hub, db
+from taskhub.queue import sql
+from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded
+from taskhub.queue.attempts import describe
+from taskhub.queue.retries import Again
+from taskhub.queue.tick import Ticker
+
+T = TypeVar("T")
+DEFERRERS = 3
+WORKERS = 2
+LOCKS = (None, None, "a", "b")
+LEASE_SECONDS = 60.0
+
+
+@dataclass
+class Known:
+    """What the model knows of a job; `by` is the worker that holds it."""
+
+    lock: str | None
+    priority: int
+    state: str = "todo"
+    is_future: bool = False
+    lost: int = 0
+    by: int | None = None
+
+
+class Engine(RuleBasedStateMachine):
+    """Three connections that defer, two workers that claim, and the table between them."""
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.admin = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
+        self.admin.execute(
+            "TRUNCATE taskhub.procrastinate_jobs, taskhub.attempts, taskhub.lock_notes, "
+            "taskhub.workers, taskhub.procrastinate_workers CASCADE"
+        )
+        self.deferrers = [psycopg.connect(self.url) for _ in range(DEFERRERS)]
+        self.unsure: list[dict[int, Known]] = [{} for _ in range(DEFERRERS)]
+        self.jobs: dict[int, Known] = {}
+        self.held: dict[int, tuple[int, Claimed]] = {}
+        self.zombies: list[tuple[int, Claimed]] = []
+        self.connections = [self.run(self.connect()) for _ in range(WORKERS)]
+        self.ids = [self.enter() for _ in range(WORKERS)]
+        self.tickers = [Ticker("taskhub", worker_id, None) for worker_id in self.ids]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    async def connect(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(self.url, autocommit=True)
+
+    def enter(self) -> int:
+        row = self.admin.execute(
+            sql.load("register_worker", "taskhub"),
+            {
+                "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": [],
+                "concurrency": 1, "lease_seconds": LEASE_SECONDS,
+            },
+        ).fetchone()  # fmt: skip
+        assert row is not None
+        return int(row["id"])
+
+    def teardown(self) -> None:
+        for connection in self.deferrers:
+            connection.close()
+        for other in self.connections:
+            self.run(other.close())
+        self.admin.close()
+        self.loop.close()
+
+    # Jobs come
+
+    @rule(
+        n=st.integers(0, DEFERRERS - 1),
+        lock=st.sampled_from(LOCKS),
+        priority=st.integers(0, 1),
+        is_future=st.booleans(),
+    )
+    def defer(self, n: int, lock: str | None, priority: int, is_future: bool) -> None:
+        row = (
+            self.deferrers[n]
+            .execute(
+                "INSERT INTO taskhub.procrastinate_jobs "
+                "(queue_name, task_name, priority, lock, scheduled_at) "
+                "VALUES ('q', 't', %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) RETURNING id",
+                (priority, lock, is_future),
+            )
+            .fetchone()
+        )
+        assert row is not None
+        self.unsure[n][row[0]] = Known(lock, priority, is_future=is_future)
+
+    @rule(n=st.integers(0, DEFERRERS - 1))
+    def commit(self, n: int) -> None:
+        self.deferrers[n].commit()
+        self.jobs |= self.unsure[n]
+        self.unsure[n] = {}
+
+    @rule(n=st.integers(0, DEFERRERS - 1))
+    def rollback(self, n: int) -> None:
+        self.deferrers[n].rollback()
+        self.unsure[n] = {}
+
+    @rule()
+    def an_hour_passes(self) -> None:
+        self.admin.execute(
+            "UPDATE taskhub.procrastinate_jobs SET scheduled_at = now() - interval '1 second' "
+            "WHERE status = 'todo' AND scheduled_at > now()"
+        )
+        for job in self.jobs.values():
+            job.is_future = False
+
+    # Jobs run
+
+    @rule(n=st.integers(0, WORKERS - 1), slots=st.integers(1, 3), must_sweep=st.booleans())
+    def claim(self, n: int, slots: int, must_sweep: bool) -> None:
+        self.tick(n, [], slots, must_sweep=must_sweep)
+
+    @precondition(lambda self: self.held)
+    @rule(
+        what=st.sampled_from(["succeeded", "failed", "retried", "snoozed"]),
+        pick=st.integers(0, 99),
+        slots=st.integers(0, 2),
+    )
+    def end(self, what: str, pick: int, slots: int) -> None:
+        job_id = sorted(self.held)[pick % len(self.held)]
+        n, job = self.held.pop(job_id)
+        known = self.jobs[job_id]
+        ack: Ack
+        if what == "succeeded":
+            ack, known.state = Succeeded(job), "succeeded"
+        elif what == "failed":
+            ack, known.state = Failed(job=job, failure=describe(ValueError())), "failed"
+        else:
+            known.is_future = what == "snoozed"
+            again = Again(in_seconds=3600.0 if known.is_future else 0.0)
+            ack, known.state = Returned(job=job, outcome=what, again=again), "todo"
+        known.by = None
+
+        self.tick(n, [ack], slots)
+
+    @rule(n=st.integers(0, WORKERS - 1))
+    def worker_is_lost(self, n: int) -> None:
+        self.admin.execute(
+            "UPDATE taskhub.procrastinate_workers SET last_heartbeat = now() - interval '1 day' "
+            "WHERE id = %s",
+            (self.ids[n],),
+        )
+        self.admin.execute(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0})
+        self.admin.execute(sql.load("bury_workers", "taskhub"), {})
+        for job_id in [i for i, (by, _) in self.held.items() if by == n]:
+            self.zombies.append((self.ids[n], self.held.pop(job_id)[1]))
+            known = self.jobs[job_id]
+            known.lost += 1
+            known.state, known.by = ("failed" if known.lost >= 5 else "todo"), None
+        self.ids[n] = self.enter()
+        self.tickers[n] = Ticker("taskhub", self.ids[n], None)
+
+    @precondition(lambda self: self.zombies)
+    @rule(pick=st.integers(0, 99))
+    def a_lost_worker_wakes_and_reports(self, pick: int) -> None:
+        worker_id, job = self.zombies.pop(pick % len(self.zombies))
+        zombie = Ticker("taskhub", worker_id, None)
+
+        answer = self.run(zombie.tick(self.connections[0], [Succeeded(job)], 0))
+
+        assert answer.stored == frozenset()
+
+    @precondition(lambda self: any(job.lost >= 2 for job in self.jobs.values()))
+    @rule(n=st.integers(0, WORKERS - 1))
+    def claim_a_suspect(self, n: int) -> None:
+        self.tick(n, [], 1, alone=True)
+
+    def tick(self, n: int, acks: list[Ack], slots: int, **how: Any) -> None:
+        try:
+            answer = self.run(self.tickers[n].tick(self.connections[n], acks, slots, **how))
+        except errors.LockNotAvailable as error:
+            raise AssertionError("a tick waited for somebody's transaction") from error
+        assert answer.stored is None
+        for job in answer.claimed:
+            known = self.jobs[job.id]  # never one that is not committed
+            assert known.state == "todo"
+            assert not known.is_future
+            assert (known.lost >= 2) == bool(how.get("alone"))
+            known.state, known.by = "doing", n
+            self.held[job.id] = (n, job)
+
+    # What must hold
+
+    @invariant()
+    def the_table_says_what_the_model_says(self) -> None:
+        rows = self.admin.execute(
+            "SELECT id, status::text AS state, lost, worker_id FROM taskhub.procrastinate_jobs"
+        ).fetchall()
+        there = {row["id"]: (row["state"], row["lost"]) for row in rows}
+        expected = {i: (j.state, j.lost) for i, j in self.jobs.items() if j.state != "succeeded"}
+        assert there == expected
+
+    @invariant()
+    def one_lock_is_held_once(self) -> None:
+        locks = [j.lock for j in self.jobs.values() if j.state == "doing" and j.lock is not None]
+        assert len(locks) == len(set(locks))
+
+    @rule(n=st.integers(0, WORKERS - 1))
+    def whoever_looks_at_everything_gets_all_that_can_run(self, n: int) -> None:
+        busy = {j.lock for j in self.jobs.values() if j.state == "doing"}
+        ready = {i: j for i, j in self.jobs.items() if j.state == "todo" and not j.is_future}
+        wanted = {i for i, j in ready.items() if j.lock is None}
+        for lock in {j.lock for j in ready.values()} - busy - {None}:
+            # By priority, then in the order of the ids; one job at a time.
+            wanted.add(min((-j.priority, i) for i, j in ready.items() if j.lock == lock)[1])
+        suspects = {i for i in wanted if self.jobs[i].lost >= 2}
+
+        self.tick(n, [], 1000, must_sweep=True)
+
+        assert {i for i in wanted if self.jobs[i].state == "doing"} == wanted - suspects
+
+
+def test_the_engine_does_what_the_model_does(hub: Hub) -> None:
+    machine = type("OnThisDatabase", (Engine,), {"url": db.conninfo(hub.url)})
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
