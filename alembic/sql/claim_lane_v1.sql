@@ -2,7 +2,9 @@
 --
 -- Jobs that others are claiming are skipped. A job that two workers were lost with is left alone:
 -- it is claimed by itself, see claim_suspect_v1.
--- Index: jobs_ready; each row is then changed by its primary key.
+-- Index: jobs_ready, whose last key is id + 0: for a plain id the planner was seen to walk the primary
+-- key, over everything else that waits. A row is then found by its place: a join by id was planned,
+-- while the table was small, as a scan of the whole primary key, and the plan was kept.
 CREATE FUNCTION {schema}.claim_lane_v1(
     _worker_id bigint, _queue varchar, _priority integer, _from bigint, _slots integer
 ) RETURNS SETOF {schema}.claimed_job
@@ -13,15 +15,15 @@ AS $$
 BEGIN
     RETURN QUERY
     WITH chosen AS MATERIALIZED (
-        SELECT j.id
+        SELECT j.ctid AS place
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo'
           AND j.gate = 0
           AND j.queue_name = _queue
           AND j.priority = _priority
-          AND j.id >= _from
+          AND j.id + 0 >= _from
           AND j.lost < 2
-        ORDER BY j.id
+        ORDER BY j.id + 0
         LIMIT _slots
         FOR UPDATE SKIP LOCKED
     )
@@ -32,7 +34,7 @@ BEGIN
         started_at = clock_timestamp(),
         finished_at = NULL
     FROM chosen
-    WHERE j.id = chosen.id
+    WHERE j.ctid = chosen.place
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
         j.attempts, j.claim, j.lost, j.scheduled_at;

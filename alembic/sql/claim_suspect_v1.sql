@@ -12,7 +12,7 @@ AS $$
 BEGIN
     RETURN QUERY
     WITH chosen AS MATERIALIZED (
-        SELECT j.id
+        SELECT j.ctid AS place
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo'
           AND j.gate = 0
@@ -29,7 +29,7 @@ BEGIN
         started_at = clock_timestamp(),
         finished_at = NULL
     FROM chosen
-    WHERE j.id = chosen.id
+    WHERE j.ctid = chosen.place
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
         j.attempts, j.claim, j.lost, j.scheduled_at;

@@ -12,29 +12,27 @@ DECLARE
     _moved text[];
 BEGIN
     WITH held AS MATERIALIZED (
-        SELECT j.id
-        FROM unnest(_demote) AS d (id)
-        JOIN procrastinate_jobs AS j ON j.id = d.id
-        WHERE j.status::text = 'todo' AND j.gate = 0
-        FOR UPDATE OF j SKIP LOCKED
+        SELECT j.ctid AS place
+        FROM procrastinate_jobs AS j
+        WHERE j.id = ANY(_demote) AND j.status::text = 'todo' AND j.gate = 0
+        FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
         SET gate = 2
         FROM held
-        WHERE j.id = held.id
+        WHERE j.ctid = held.place
         RETURNING j.lock
     )
     SELECT array_agg(moved.lock) INTO _moved FROM moved;
     RETURN (
         SELECT array_agg(j.id)
-        FROM unnest(_promote) AS p (id)
-        JOIN procrastinate_jobs AS j ON j.id = p.id
+        FROM procrastinate_jobs AS j
         LEFT JOIN LATERAL (
             SELECT o.id
             FROM procrastinate_jobs AS o
             WHERE o.lock = j.lock AND o.gate = 0 AND o.status IN ('todo', 'doing')
             LIMIT 1
         ) AS o ON true
-        WHERE o.id IS NULL
+        WHERE j.id = ANY(_promote) AND o.id IS NULL
     );
 END $$

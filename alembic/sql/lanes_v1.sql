@@ -32,7 +32,7 @@ BEGIN
         SELECT j.priority, j.id INTO _found
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = _queue
-        ORDER BY j.priority DESC, j.id
+        ORDER BY j.priority DESC, j.id + 0
         LIMIT 1;
         WHILE FOUND LOOP
             _lanes := _lanes || jsonb_build_object(
@@ -42,7 +42,7 @@ BEGIN
             FROM procrastinate_jobs AS j
             WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = _queue
               AND j.priority < _found.priority
-            ORDER BY j.priority DESC, j.id
+            ORDER BY j.priority DESC, j.id + 0
             LIMIT 1;
         END LOOP;
     END LOOP;

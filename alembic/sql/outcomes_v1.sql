@@ -26,7 +26,7 @@ BEGIN
         )
     ), before AS MATERIALIZED (
         SELECT
-            j.id, j.lock AS old_lock, told.priority,
+            j.place, j.lock AS old_lock, told.priority,
             CASE WHEN asked.job_id IS NULL OR told.outcome = 'failed' THEN told.outcome ELSE 'aborted' END
                 AS outcome, told.queue_name, told.lock,
             told.drop_queueing_lock, told.error_class, told.error_message, told.traceback,
@@ -41,16 +41,20 @@ BEGIN
                 ELSE 'todo'
             END::procrastinate_job_status AS next_status
         FROM told
-        JOIN procrastinate_jobs AS j ON j.id = told.id
+        CROSS JOIN LATERAL (
+            SELECT job.ctid AS place, job.lock, job.interrupted
+            FROM procrastinate_jobs AS job
+            WHERE job.id = told.id
+              AND job.claim = told.claim
+              AND job.worker_id = _worker_id
+              AND job.status::text = 'doing'
+            FOR UPDATE
+        ) AS j
         LEFT JOIN LATERAL (
             SELECT c.job_id FROM cancel_requests AS c
             WHERE c.job_id = told.id AND c.claim = told.claim
             LIMIT 1
         ) AS asked ON true
-        WHERE j.claim = told.claim
-          AND j.worker_id = _worker_id
-          AND j.status::text = 'doing'
-        FOR UPDATE OF j
     ), changed AS (
         UPDATE procrastinate_jobs AS j
         SET status = before.next_status,
@@ -71,7 +75,7 @@ BEGIN
             abort_requested = false,
             worker_id = CASE WHEN before.next_status <> 'todo' THEN j.worker_id END
         FROM before
-        WHERE j.id = before.id
+        WHERE j.ctid = before.place
         RETURNING
             j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.lock,
             before.old_lock, before.outcome, before.traceback, before.fingerprint, before.log,

@@ -16,7 +16,7 @@ SET search_path = {schema}, pg_catalog, pg_temp
 AS $$
 BEGIN
     WITH due AS MATERIALIZED (
-        SELECT j.id
+        SELECT j.ctid AS place
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo'
           AND j.gate = 1
@@ -29,7 +29,7 @@ BEGIN
         UPDATE procrastinate_jobs AS j
         SET gate = CASE WHEN j.lock IS NULL THEN 0 ELSE 2 END
         FROM due
-        WHERE j.id = due.id
+        WHERE j.ctid = due.place
         RETURNING j.lock, j.queue_name, j.scheduled_at
     )
     SELECT

@@ -56,8 +56,7 @@ BEGIN
         WITH moved AS (
             UPDATE procrastinate_jobs AS j
             SET gate = 0
-            FROM unnest(_promote) AS p (id)
-            WHERE j.id = p.id AND j.status::text = 'todo' AND j.gate = 2
+            WHERE j.id = ANY(_promote) AND j.status::text = 'todo' AND j.gate = 2
             RETURNING j.queue_name
         )
         SELECT array_agg(DISTINCT moved.queue_name) INTO _queues FROM moved;

@@ -9,17 +9,16 @@ SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
 AS $$
 BEGIN
-    WITH first AS MATERIALIZED (
-        SELECT n.id
-        FROM lock_notes AS n
-        WHERE n.id >= _from
-        ORDER BY n.id
-        LIMIT 500
-        FOR UPDATE SKIP LOCKED
-    ), taken AS (
+    WITH taken AS (
         DELETE FROM lock_notes AS n
-        USING first
-        WHERE n.id = first.id
+        WHERE n.ctid = ANY (ARRAY(
+            SELECT f.ctid
+            FROM lock_notes AS f
+            WHERE f.id >= _from
+            ORDER BY f.id
+            LIMIT 500
+            FOR UPDATE SKIP LOCKED
+        ))
         RETURNING n.id, n.lock
     )
     SELECT array_agg(DISTINCT taken.lock), max(taken.id)

@@ -124,7 +124,7 @@ def _indexes(schema: str) -> None:
     """Each holds only what its reader looks for: the ready index never sees what cannot be claimed."""
     jobs = f"{schema}.procrastinate_jobs"
     for statement in (
-        f"""CREATE INDEX jobs_ready ON {jobs} (queue_name, priority DESC, id)
+        f"""CREATE INDEX jobs_ready ON {jobs} (queue_name, priority DESC, (id + 0))
             WHERE status = 'todo' AND gate = 0""",
         # A date that somebody takes away by hand must not hide its job.
         f"""CREATE INDEX jobs_due ON {jobs} (coalesce(scheduled_at, '-infinity'))

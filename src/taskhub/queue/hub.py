@@ -23,8 +23,9 @@ from taskhub import settings as settings_module
 from taskhub.queue import sql
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import check_claim, running
-from taskhub.queue.defer import Deferrer, NewJob
+from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
+from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
 from taskhub.queue.task import DeferOptions, Task
 from taskhub.queue.worker import Worker

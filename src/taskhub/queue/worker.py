@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
 logger = logging.getLogger("taskhub.worker")
+ECHO_SECONDS = 0.5
 
 
 class Worker:
@@ -59,6 +60,7 @@ class Worker:
         self._signals = signals and threading.current_thread() is threading.main_thread()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._signalled_at = float("-inf")
         self._drain_deadline: float | None = None
 
     def stop(self, drain_seconds: float | None = None) -> None:
@@ -123,7 +125,13 @@ class Worker:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self) -> None:
-        self.stop(0.0 if self._stopping else None)
+        # systemd signals every process of a unit, and a supervisor passes its own signal on: two that
+        # come together are one.
+        now = time.monotonic()
+        is_echo = now - self._signalled_at < ECHO_SECONDS
+        self._signalled_at = now
+        if not is_echo:
+            self.stop(0.0 if self._stopping else None)
 
     def _check_schema(self) -> None:
         with self.hub.engine.connect() as connection:
@@ -206,9 +214,12 @@ class Worker:
     # Connections, and the end
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(
+        connection = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, prepare_threshold=None, connect_timeout=10
         )
+        # Through a pooler it may get what another session listens to; psycopg would keep it for ever.
+        connection.add_notify_handler(lambda _: None)
+        return connection
 
     async def _reconnect(
         self, broken: psycopg.AsyncConnection[Any]
