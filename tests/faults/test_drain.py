@@ -10,15 +10,15 @@ from tests.waiting import until
 def test_a_drain_longer_than_the_lease_runs_no_job_twice(
     cluster: Cluster, jobs: Jobs, start: Start
 ) -> None:
-    long_ones = [jobs.defer("nap", seconds=4) for _ in range(3)]
-    first = start(drain_seconds=20)
+    long_ones = [jobs.defer("nap", seconds=6) for _ in range(3)]
+    first = start(drain_seconds=30, lease_seconds=2)
     for job_id in long_ones:
         first.hears(f"running {job_id} 1")
-    second = start()
+    second = start(lease_seconds=2)
 
     first.terminate()
 
-    assert first.ends(seconds=40) == 0
+    assert first.ends() == 0
     for job_id in long_ones:
         jobs.ends(job_id, "succeeded")
     assert second.heard == []

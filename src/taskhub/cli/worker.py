@@ -15,6 +15,8 @@ from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, insight
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
 
+# What is left to tell when a drain ends without a database: its exit code.
+DATABASE_LOST = 4
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -67,13 +69,19 @@ def queue_names(given: tuple[str, ...]) -> list[str] | None:
 
 def work(made: Worker) -> None:
     """Run a worker to its end; a thread that cannot be stopped ends with the process."""
-    asyncio.run(made.run())
-    made.hub.close()
-    if made.abandoned:
-        say(f"{made.abandoned} jobs still ran in threads and were given back to the queue")
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+    code = DATABASE_LOST
+    try:
+        asyncio.run(made.run())
+        code = 0
+    finally:
+        made.hub.close()
+        if made.abandoned:
+            say(
+                f"{made.abandoned} jobs still ran in threads; they start elsewhere in a few seconds"
+            )
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(code)
 
 
 def announce(hub: Hub, name: str, queues: list[str] | None) -> None:

@@ -259,12 +259,16 @@ class Hub(Blueprint):
             SchemaBehind: the database must be migrated first.
         """
         worker = self.worker(queues=queues, concurrency=concurrency, wait=wait, signals=wait)
-        asyncio.run(self._work(worker))
-        if worker.abandoned:
-            # Their jobs were given back and start elsewhere in a few seconds: by then the threads
-            # must be gone, and nothing but the end of the process stops a thread.
-            logging.shutdown()
-            os._exit(0)
+        code = 1
+        try:
+            asyncio.run(self._work(worker))
+            code = 0
+        finally:
+            if worker.abandoned:
+                # Their jobs start elsewhere in a few seconds: by then the threads must be gone, and
+                # nothing but the end of the process stops a thread.
+                logging.shutdown()
+                os._exit(code)
 
     async def run_worker_async(
         self,

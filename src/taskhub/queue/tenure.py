@@ -91,27 +91,52 @@ class Tenure:
             self._loop.call_soon_threadsafe(self._terms.wake)
 
     @property
-    def _is_lost(self) -> bool:
+    def is_lost(self) -> bool:
+        """Whether others may have taken the jobs, as far as this process can tell."""
         return self._lease_lost or self._heartbeat.is_over
+
+    @property
+    def stuck(self) -> int:
+        """How many jobs run in threads, which nothing stops but the end of the process."""
+        return sum(run.is_stuck for run in self.runs.values())
 
     async def holds(self) -> bool:
         """Whether others still honour the lease; back from a pause, it is renewed first."""
-        while self._heartbeat.is_late and not self._is_lost:
+        while self._heartbeat.is_late and not self.is_lost:
             self._heartbeat.hurry()
             await asyncio.sleep(0.01)
-        return not self._is_lost
+        return not self.is_lost
 
     @property
     def upkeep_due_in_seconds(self) -> float:
         """When the next look at dead workers is due."""
         return self._upkeep.due_in_seconds
 
-    def abandon(self) -> None:
-        """Let go of everything without an outcome: other workers may have the jobs."""
+    def stop_work(self) -> None:
+        """Stop what runs, and the lease: other workers may take the jobs from now on."""
         self._heartbeat.stop()
         for run in self.runs.values():
             run.abandon()
-        self.runs.clear()
+
+    async def hand_over(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Tell under the old id what ended and what was cut, before a new one begins.
+
+        An outage is longer than the lease and nobody else took the jobs: they come back at once, and
+        none counts as lost with its worker. What others did take, the fence refuses here.
+        """
+        self.stop_work()
+        await self.give_back()
+        _tell(await self.pending.store_alone(connection))
+        while batch := self.pending.batch():
+            answer = await self._ticker.tick(connection, [ack for _, ack in batch], 0)
+            _tell(await self.pending.settle(connection, batch, answer.stored))
+        await connection.execute(
+            sql.load("unregister_worker", self._schema),
+            {
+                "worker_id": self._registration.worker_id,
+                "reason": "lost: no heartbeat within its lease",
+            },
+        )
 
     def reconnected(self) -> None:
         """Look at once for what was claimed on the broken connection, and at nobody's death yet."""

@@ -108,7 +108,7 @@ class Worker:
             await working
             raise
         finally:
-            self._tenure.abandon()
+            self._tenure.stop_work()
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
@@ -128,9 +128,8 @@ class Worker:
         # systemd signals every process of a unit, and a supervisor passes its own signal on: two that
         # come together are one.
         now = time.monotonic()
-        is_echo = now - self._signalled_at < ECHO_SECONDS
-        self._signalled_at = now
-        if not is_echo:
+        if now - self._signalled_at >= ECHO_SECONDS:
+            self._signalled_at = now
             self.stop(0.0 if self._stopping else None)
 
     def _check_schema(self) -> None:
@@ -144,7 +143,7 @@ class Worker:
             self._wake.clear()  # before the claim: what comes during it wakes us again
             try:
                 if not await self._tenure.holds():
-                    self._tenure.abandon()
+                    await self._tenure.hand_over(connection)
                     self._tenure = await Tenure.begin(self._terms, connection)
                 # A connection that gives no answer within a lease is as good as broken.
                 async with asyncio.timeout(max(self.hub.settings.lease_seconds, 5.0)):
@@ -231,13 +230,17 @@ class Worker:
             try:
                 connection = await self._connect()
             except psycopg.OperationalError:
+                if self._tenure.is_lost:
+                    self._tenure.stop_work()  # others may take the jobs from now on
                 if self._stopping and time.monotonic() >= (self._drain_deadline or 0):
+                    self.abandoned = self._tenure.stuck
                     raise
             else:
                 self._tenure.reconnected()
                 return connection
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
-            wait = min(wait * 2, 5.0)
+            # Well below a lease: who is back late after an outage looks dead to the others.
+            wait = min(wait * 2, 5.0, self.hub.settings.lease_seconds / 4)
 
     async def _leave(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Give back what still runs, store the last outcomes, and leave the living."""
