@@ -27,8 +27,6 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
-    # A worker whose computer went away would otherwise hold its locks for two hours.
-    "log_min_messages": "warning",
 }
 # What the tests add to the migrated schema: the effects of jobs, written through hub.transaction().
 EFFECTS = "CREATE TABLE effects (job_id bigint NOT NULL, claim integer NOT NULL)"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from taskhub import Hub
+from taskhub import Hub, db
 from taskhub.queue.task import DeferOptions
 from taskhub.settings import Settings
 from tests.faults.cluster import Cluster
@@ -39,8 +39,6 @@ BAD_OPTIONS: dict[str, DeferOptions] = {
 
 @pytest.mark.parametrize("args", ['{"number": NaN}', '{"text": "a\\u0000b"}'])
 def test_procrastinate_takes_the_callers_transaction_along(cluster: Cluster, args: str) -> None:
-    from taskhub import db
-
     with psycopg.connect(db.conninfo(db.address(cluster.plain_url))) as connection:
         with pytest.raises(psycopg.errors.DataError):
             connection.execute(
@@ -113,8 +111,6 @@ def test_a_role_that_may_only_insert_hears_of_a_taken_queueing_lock_by_name(
 
 def test_a_role_that_may_only_call_defer_job_can_defer_and_nothing_else(cluster: Cluster) -> None:
     url = role(cluster, "caller", "EXECUTE ON FUNCTION taskhub.defer_job")
-    from taskhub import db
-
     with psycopg.connect(db.conninfo(db.address(url)), autocommit=True) as connection:
         defer = "SELECT taskhub.defer_job('nothing', queueing_lock => 'a')"
         connection.execute(defer)

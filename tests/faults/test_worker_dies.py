@@ -35,7 +35,7 @@ def test_the_job_of_a_killed_worker_runs_again_within_lease_and_rescue(
     jobs: Jobs, start: Start, doors: Doors
 ) -> None:
     job_id = jobs.defer("hold", door="go")
-    first, second = start(concurrency=1), None
+    first = start(concurrency=1)
     first.hears(f"running {job_id} 1")
     second = start()
 
