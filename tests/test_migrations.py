@@ -207,3 +207,13 @@ def test_a_failure_in_the_middle_leaves_the_database_as_it_was(empty: Engine) ->
     left = names(empty, "SELECT relname FROM pg_class WHERE relnamespace = 'taskhub'::regnamespace")
     assert left == ["workers"]
     empty.dispose()
+
+
+def test_the_heads_that_a_worker_knows_are_those_of_the_scripts() -> None:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(migrations._config(Settings(), None))
+
+    assert {
+        b: script.get_revision(f"{b}@head").revision for b in migrations.HEADS
+    } == migrations.HEADS

@@ -92,6 +92,7 @@ class Pooler:
     is_closed: bool = False
     port: int = 0
     is_open: threading.Event = field(default_factory=threading.Event)
+    serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def conninfo(self) -> str:
@@ -109,15 +110,22 @@ class Pooler:
             await asyncio.get_running_loop().create_future()
         finally:
             server.close()
+            for one in self.serving:
+                one.cancel()
+            await asyncio.gather(*self.serving, return_exceptions=True)
             await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (serving := asyncio.current_task()) is not None:
+            self.serving.add(serving)
+            serving.add_done_callback(self.serving.discard)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             if not self.is_closed:
                 behind, to_server = await self._connect()
-                async with asyncio.TaskGroup() as pumps:
-                    pumps.create_task(self._to_server(reader, to_server))
-                    pumps.create_task(self._to_client(behind, writer))
+                with contextlib.closing(to_server):
+                    async with asyncio.TaskGroup() as pumps:
+                        pumps.create_task(self._to_server(reader, to_server))
+                        pumps.create_task(self._to_client(behind, writer))
         writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

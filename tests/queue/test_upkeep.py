@@ -1,11 +1,13 @@
 """What a worker looks after beside its jobs."""
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 
 from taskhub import Hub, db
-from taskhub.queue import lease
+from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack
 from taskhub.queue.tick import Ticker
 from taskhub.queue.upkeep import Upkeep
@@ -54,3 +56,34 @@ def test_a_job_whose_outcome_waits_to_be_stored_is_not_given_back(hub: Hub) -> N
     add.defer()
 
     assert look(hub, is_ended_here=True) == []
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def test_the_rescue_walks_in_order_over_what_ran_since_the_last_vacuum(hub: Hub) -> None:
+    # A scan in order takes dead entries out of the index as it goes; a bitmap meets them each time.
+    @hub.task(name="add")
+    async def add() -> None: ...
+
+    add.defer_many([{}] * 3_000)
+    hub.run_worker(concurrency=200, wait=False)
+    query = f"EXPLAIN (FORMAT JSON) {sql.load('rescue_jobs', 'taskhub')}".encode()
+
+    with psycopg.connect(db.conninfo(hub.url)) as connection:
+        told = connection.execute(query, {"lease_seconds": 0.0}).fetchone()
+
+    assert told is not None
+    seen = [node for node in nodes(told[0][0]["Plan"]) if "jobs" in node.get("Index Name", "")]
+    running = [node for node in seen if node["Index Name"] == "jobs_running"]
+    assert len(running) >= 3
+    assert {node["Node Type"] for node in running} <= {"Index Only Scan", "Index Scan"}
+    assert all("Index Cond" in node for node in seen)
+    assert "Seq Scan" not in {
+        node["Node Type"]
+        for node in nodes(told[0][0]["Plan"])
+        if node.get("Relation Name") == "procrastinate_jobs"
+    }

@@ -14,6 +14,7 @@ from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, insight
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
+from taskhub.queue.worker import calm_collector
 
 # What is left to tell when a drain ends without a database: its exit code.
 DATABASE_LOST = 4
@@ -71,7 +72,8 @@ def work(made: Worker) -> None:
     """Run a worker to its end; a thread that cannot be stopped ends with the process."""
     code = DATABASE_LOST
     try:
-        asyncio.run(made.run())
+        with calm_collector():
+            asyncio.run(made.run())
         code = 0
     finally:
         made.hub.close()

@@ -101,6 +101,11 @@ class Returned:
 Ack = Succeeded | Failed | Returned
 
 
+def not_run(job: Claimed) -> Returned:
+    """It was claimed and nobody began it: it waits again at once, and no attempt is used."""
+    return Returned(job=job, outcome="interrupted", again=Again(in_seconds=0.0))
+
+
 def parameters(acks: Iterable[Ack]) -> dict[str, Any]:
     """The acks as tick_v1 takes them."""
     done = [ack for ack in acks if isinstance(ack, Succeeded)]
@@ -108,8 +113,8 @@ def parameters(acks: Iterable[Ack]) -> dict[str, Any]:
     has_more = any(ack.result is not None or ack.log is not None for ack in done)
     # Literals of our own: psycopg's adaption of a list costs more than all the rest of a tick.
     return {
-        "done_ids": f"{{{','.join([str(ack.job.id) for ack in done])}}}",
-        "done_claims": f"{{{','.join([str(ack.job.claim) for ack in done])}}}",
+        "done_ids": f"{{{str([ack.job.id for ack in done])[1:-1]}}}",
+        "done_claims": f"{{{str([ack.job.claim for ack in done])[1:-1]}}}",
         "done_extras": f"[{','.join(map(_extra, done))}]" if has_more else None,
         "outcomes": json.dumps(others) if others else None,
     }

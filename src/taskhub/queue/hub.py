@@ -28,7 +28,7 @@ from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
 from taskhub.queue.task import DeferOptions, Task
-from taskhub.queue.worker import Worker
+from taskhub.queue.worker import Worker, calm_collector
 from taskhub.settings import Settings
 
 
@@ -261,7 +261,8 @@ class Hub(Blueprint):
         worker = self.worker(queues=queues, concurrency=concurrency, wait=wait, signals=wait)
         code = 1
         try:
-            asyncio.run(self._work(worker))
+            with calm_collector():
+                asyncio.run(self._work(worker))
             code = 0
         finally:
             if worker.abandoned:

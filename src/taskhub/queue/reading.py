@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
 from taskhub.queue.values import decode
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from taskhub.queue.context import Context
 
 _NOTHING: Mapping[str, Any] = {}
+# A third of what json.loads takes, which looks for space around the value first.
+_scan = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # typeshed takes a scanner for it
+# What JSON gives as it is: a value of just this class, where this class is asked for, is ready.
+_PLAIN = frozenset({int, str, float, bool})
 
 
 class UnreadableArguments(ValueError):
@@ -55,11 +60,16 @@ class Reader:
             UnreadableArguments: it is none, or does not fit the function any more.
         """
         try:
-            given = _NOTHING if stored == "{}" else json.loads(stored)
+            given = _NOTHING if stored == "{}" else _loads(stored)
             if self.hints is None or not (self.required <= given.keys() <= self.hints.keys()):
                 bound = self.parameters.call_with(given, context)
                 return bound.args, bound.kwargs
-            read = {name: decode(value, self.hints[name], name) for name, value in given.items()}
+            read = {
+                name: value
+                if (hint := self.hints[name]) is type(value) and hint in _PLAIN
+                else decode(value, hint, name)
+                for name, value in given.items()
+            }
         except (ValueError, TypeError, RecursionError, AttributeError) as error:
             raise UnreadableArguments(
                 f"arguments do not fit task {context.task_name}: {error}"
@@ -67,3 +77,12 @@ class Reader:
         if self.context_name is not None:
             read[self.context_name] = context
         return (), read
+
+
+def _loads(stored: str) -> Any:
+    try:
+        value, end = _scan(stored, 0)
+    except StopIteration:
+        end = -1
+    # json.loads knows what else there may be, and says what is wrong with it.
+    return value if end == len(stored) else json.loads(stored)

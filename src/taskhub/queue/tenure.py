@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from taskhub.queue import lease, sql
-from taskhub.queue.acks import Ack, Claimed
+from taskhub.queue.acks import Ack, Claimed, not_run
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
 from taskhub.queue.tick import Answer, Ticker
@@ -48,6 +48,8 @@ class Tenure:
         self.runs: dict[int, Run] = {}
         self.must_sweep = False
         self.suspect_waits = False
+        self._to_start: list[Claimed] = []
+        self._to_tell: list[Ended] = []
         self._terms = terms
         self._registration = registration
         self._schema = settings.schema
@@ -62,6 +64,7 @@ class Tenure:
             self._on_lease_lost,
         )
         self._lease_lost = False
+        self._is_stopped = False
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -96,6 +99,11 @@ class Tenure:
         return self._lease_lost or self._heartbeat.is_over
 
     @property
+    def is_busy(self) -> bool:
+        """Whether jobs are here that have not ended."""
+        return bool(self.runs or self._to_start)
+
+    @property
     def stuck(self) -> int:
         """How many jobs run in threads, which nothing stops but the end of the process."""
         return sum(run.is_stuck for run in self.runs.values())
@@ -115,6 +123,7 @@ class Tenure:
     def stop_work(self) -> None:
         """Stop what runs, and the lease: other workers may take the jobs from now on."""
         self._heartbeat.stop()
+        self._is_stopped = True
         for run in self.runs.values():
             run.abandon()
 
@@ -150,11 +159,13 @@ class Tenure:
         self, connection: psycopg.AsyncConnection[Any], *, takes_jobs: bool
     ) -> Answer | None:
         """One look at everything; None: there was nothing to ask the database for."""
+        if not self._upkeep.due_in_seconds:
+            self.catch_up()  # what is ours in the table must be seen to run here
         forgotten = await self._upkeep.look(connection, self.runs, self.pending.job_ids)
         self.pending.add((None, ack) for ack in forgotten)
         _tell(await self.pending.store_alone(connection))
         batch = self.pending.batch()
-        alone = self.suspect_waits and not self.runs
+        alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
         if not batch and not slots:
             return None
@@ -169,10 +180,11 @@ class Tenure:
         except psycopg.Error as error:
             await self._refused(connection, batch, error)
             return None
-        _tell(await self.pending.settle(connection, batch, answer.stored))
+        self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
-        for job in answer.claimed:
-            self._start(job)
+        self._to_start += answer.claimed
+        # Not here: while the next tick is on its way there is time for it.
+        self._loop.call_soon(self.catch_up)
         return answer
 
     async def _refused(
@@ -195,18 +207,27 @@ class Tenure:
 
         None beside a job that workers were lost with, nor before one that waits.
         """
-        if self.suspect_waits or any(run.job.lost >= 2 for run in self.runs.values()):
+        running = [run.job for run in self.runs.values()] + self._to_start
+        if self.suspect_waits or any(job.lost >= 2 for job in running):
             return 0
         concurrency = self._terms.concurrency
-        free = concurrency - len(self.runs) - (len(self.pending) - being_stored)
+        free = concurrency - len(running) - (len(self.pending) - being_stored)
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
 
-    def _start(self, job: Claimed) -> None:
-        terms = self._terms
-        run = Run(terms.hub, job, self._registration, terms.threads, self._on_end)
-        self.runs[job.id] = run
-        run.start()
+    def catch_up(self) -> None:
+        """Start what was claimed, and tell of what was stored."""
+        terms, runs = self._terms, self.runs
+        claimed: list[Claimed] = []
+        if not self._is_stopped:
+            claimed, self._to_start = self._to_start, claimed
+        for job in claimed:
+            runs[job.id] = run = Run(
+                terms.hub, job, self._registration, terms.threads, self._on_end
+            )
+            run.start()
+        told, self._to_tell = self._to_tell, []
+        _tell(told)
 
     def _on_end(self, run: Run, ack: Ack) -> None:
         if self.runs.pop(run.job.id, None) is run:
@@ -217,6 +238,8 @@ class Tenure:
         """Stop what still runs and let it wait again; how many threads could not be stopped."""
         left = list(self.runs.values())
         self.runs.clear()
+        self.pending.add((None, not_run(job)) for job in self._to_start)
+        self._to_start.clear()
         outcomes = await asyncio.gather(*(run.interrupt() for run in left))
         self.pending.add((None, ack) for ack in outcomes)
         return sum(run.is_stuck for run in left)

@@ -12,9 +12,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from taskhub.queue import horizon, retention, sql
-from taskhub.queue.acks import Ack, Claimed, Returned
+from taskhub.queue.acks import Ack, Claimed, not_run
 from taskhub.queue.events import JobEvent
-from taskhub.queue.retries import Again
 from taskhub.queue.runs import Run
 
 if TYPE_CHECKING:
@@ -144,9 +143,7 @@ class Upkeep:
         unknown = [job for job in held if job.id not in runs and job.id not in ended]
         for job in unknown:
             logger.warning("job was claimed and never came here", extra={"job_id": job.id})
-        return [
-            Returned(job=job, outcome="interrupted", again=Again(in_seconds=0.0)) for job in unknown
-        ]
+        return [not_run(job) for job in unknown]
 
 
 def _do_chores(hub: Hub) -> None:

@@ -3,8 +3,50 @@
 --
 -- Any worker runs it, two at once share the rows by SKIP LOCKED. For a lease after a restart of the
 -- server nobody is declared dead: an outage stops every heartbeat at once.
--- Index: jobs_running.
-WITH dead AS (
+-- Index: jobs_running, from one worker id to the next: between two vacuums it holds an entry for
+-- every run that is over, and only a walk in order takes those out of the way of the next one.
+WITH RECURSIVE holders AS (
+    (
+        SELECT j.worker_id
+        FROM {schema}.procrastinate_jobs AS j
+        WHERE j.status = 'doing' AND j.worker_id IS NOT NULL
+        ORDER BY j.worker_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT j.worker_id
+        FROM {schema}.procrastinate_jobs AS j
+        WHERE j.status = 'doing' AND j.worker_id > h.worker_id
+        ORDER BY j.worker_id
+        LIMIT 1
+    )
+    FROM holders AS h
+    WHERE h.worker_id IS NOT NULL
+), gone AS (
+    SELECT h.worker_id
+    FROM holders AS h
+    LEFT JOIN {schema}.procrastinate_workers AS w ON w.id = h.worker_id
+    LEFT JOIN {schema}.workers AS r ON r.id = h.worker_id
+    WHERE h.worker_id IS NOT NULL
+      AND (
+          w.id IS NULL
+          OR w.last_heartbeat < now() - make_interval(secs => coalesce(r.lease_seconds, 60))
+      )
+), held AS (
+    SELECT j.id, j.worker_id
+    FROM gone
+    CROSS JOIN LATERAL (
+        SELECT j.id, j.worker_id
+        FROM {schema}.procrastinate_jobs AS j
+        WHERE j.status = 'doing' AND j.worker_id = gone.worker_id
+        OFFSET 0  -- by worker, whatever the statistics say
+    ) AS j
+    UNION ALL
+    SELECT j.id, j.worker_id
+    FROM {schema}.procrastinate_jobs AS j
+    WHERE j.status = 'doing' AND j.worker_id IS NULL
+), dead AS (
     SELECT
         j.id,
         CASE
@@ -16,13 +58,9 @@ WITH dead AS (
             ELSE 'todo'
         END::{schema}.procrastinate_job_status AS next_status
     FROM {schema}.procrastinate_jobs AS j
-    LEFT JOIN {schema}.procrastinate_workers AS w ON w.id = j.worker_id
-    LEFT JOIN {schema}.workers AS r ON r.id = j.worker_id
-    WHERE j.status = 'doing'
-      AND (
-          w.id IS NULL
-          OR w.last_heartbeat < now() - make_interval(secs => coalesce(r.lease_seconds, 60))
-      )
+    JOIN held ON held.id = j.id AND held.worker_id IS NOT DISTINCT FROM j.worker_id
+    -- Said so that jobs_running does not fit: the rows are found by their ids.
+    WHERE j.id = ANY(ARRAY(SELECT held.id FROM held)) AND j.status::text = 'doing'
       AND pg_postmaster_start_time() < now() - make_interval(secs => %(lease_seconds)s::double precision)
     FOR UPDATE OF j SKIP LOCKED
 ), rescued AS (
