@@ -15,6 +15,17 @@ SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
 AS $$
 BEGIN
+    -- Most looks find nothing: a probe takes a tenth of what it takes to begin the update.
+    PERFORM FROM procrastinate_jobs AS j
+    WHERE j.status = 'todo'
+      AND j.gate = 1
+      AND coalesce(j.scheduled_at, '-infinity') >= _from
+      AND coalesce(j.scheduled_at, '-infinity') <= now()
+    ORDER BY coalesce(j.scheduled_at, '-infinity')
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     WITH due AS MATERIALIZED (
         SELECT j.ctid AS place
         FROM procrastinate_jobs AS j

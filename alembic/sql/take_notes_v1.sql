@@ -9,6 +9,10 @@ SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
 AS $$
 BEGIN
+    PERFORM FROM lock_notes AS f WHERE f.id >= _from ORDER BY f.id LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     WITH taken AS (
         DELETE FROM lock_notes AS n
         WHERE n.ctid = ANY (ARRAY(

@@ -12,9 +12,8 @@ import click
 
 from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
-from taskhub.queue import Hub, Worker, insight
+from taskhub.queue import Hub, Worker, collector, insight
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
-from taskhub.queue.worker import calm_collector
 
 # What is left to tell when a drain ends without a database: its exit code.
 DATABASE_LOST = 4
@@ -72,7 +71,7 @@ def work(made: Worker) -> None:
     """Run a worker to its end; a thread that cannot be stopped ends with the process."""
     code = DATABASE_LOST
     try:
-        with calm_collector():
+        with collector.calm():
             asyncio.run(made.run())
         code = 0
     finally:

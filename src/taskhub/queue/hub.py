@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from taskhub import db, embedded
 from taskhub import settings as settings_module
-from taskhub.queue import sql
+from taskhub.queue import collector, sql
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import check_claim, running
 from taskhub.queue.defer import Deferrer
@@ -28,7 +28,7 @@ from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
 from taskhub.queue.task import DeferOptions, Task
-from taskhub.queue.worker import Worker, calm_collector
+from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
 
 
@@ -261,7 +261,7 @@ class Hub(Blueprint):
         worker = self.worker(queues=queues, concurrency=concurrency, wait=wait, signals=wait)
         code = 1
         try:
-            with calm_collector():
+            with collector.calm():
                 asyncio.run(self._work(worker))
             code = 0
         finally:

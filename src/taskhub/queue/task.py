@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from typing_extensions import Unpack
 
+from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.defer import NewJob
 from taskhub.queue.jobs import Job
@@ -140,6 +141,7 @@ class Task(Generic[P, R]):
             raise TypeError(f"options must be some of {known}; got {', '.join(sorted(unknown))}")
         self._check_templates(options)
         # A copy keeps what was found out about the function, which takes longer than a round trip.
+        _ = self.parameters
         other = copy.copy(self)
         object.__setattr__(other, "options_given", {**self.options_given, **options})
         return other
@@ -183,11 +185,12 @@ class Task(Generic[P, R]):
     def _new_jobs(self, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
         write = self._row()
         jobs = []
-        for n, given in enumerate(arguments):
-            try:
-                jobs.append(write((), given))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"item {n}: {error}") from error
+        with collector.paused():
+            for n, given in enumerate(arguments):
+                try:
+                    jobs.append(write((), given))
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"item {n}: {error}") from error
         return jobs
 
     def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
@@ -235,4 +238,5 @@ class Task(Generic[P, R]):
         if hub.hooks.wanted("job.deferred"):
             for job_id in job_ids:
                 hub.tell_deferred(job_id, name, queue)
-        return [Job(job_id, name, hub) for job_id in job_ids]
+        with collector.paused():
+            return [Job(job_id, name, hub) for job_id in job_ids]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("taskhub.worker")
 # From here on a tick claims half of the slots: while it is on its way, the other half runs.
 OVERLAP_FROM = 50
+# What a pooler makes of statements that were prepared: no outcome's fault.
+PREPARED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +185,11 @@ class Tenure:
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
-        # Not here: while the next tick is on its way there is time for it.
-        self._loop.call_soon(self.catch_up)
+        if answer.is_full:
+            # Not now: while the next tick is on its way there is time for it.
+            self._loop.call_soon(self.catch_up)
+        else:
+            self.catch_up()
         return answer
 
     async def _refused(
@@ -193,7 +198,7 @@ class Tenure:
         batch: Sequence[Ended],
         error: psycopg.Error,
     ) -> None:
-        if connection.closed or not batch:
+        if connection.closed or not batch or isinstance(error, PREPARED):
             raise error
         if isinstance(error, errors.CheckViolation):
             # A partition is missing. They are made ahead, but a burst can be faster.

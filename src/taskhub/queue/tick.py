@@ -4,13 +4,14 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 
 from taskhub.queue import acks, sql
 from taskhub.queue.acks import Ack, Claimed
 
+Place = TypeVar("Place")
 LONGEST_SWEEP_PAUSE = 1.0
 # A sweep walks over what is dead in the index. While somebody holds an old snapshot, nothing dead
 # goes away, and sweeps take longer and longer: they may have a tenth of a worker's time.
@@ -19,6 +20,9 @@ CHEAP_SWEEP_SECONDS = 0.005
 MOST_LANES = 64
 LANE_MEMORY_SECONDS = 60.0
 NOTIFY_PAUSE = 0.05
+# Ids and dates become visible out of order, by as much as their transactions last: between two looks
+# at everything a look begins where one ended this long ago, or twice as long.
+TRAIL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,33 @@ class _Lane:
     seen_at: float
 
 
+class _Trail(Generic[Place]):
+    """Where looks ended, now and some seconds ago: hints, as lanes are."""
+
+    def __init__(self, start: Place) -> None:
+        self._start: Place = start
+        self._past: Place = start
+        self._between: Place = start
+        self._end: Place = start
+        self._turned_at = float("-inf")
+        self._seconds = 0.0
+
+    def begin(self, sweep: int, now: float) -> Place:
+        """Where to begin now."""
+        if now - self._turned_at >= TRAIL_SECONDS:
+            self._past, self._between = self._between, self._end
+            self._turned_at, self._seconds = now, 0.0
+        if sweep == 2:
+            return self._start
+        return self._past if sweep and self._seconds <= CHEAP_SWEEP_SECONDS else self._end
+
+    def ended(self, end: Place | None, seconds: float) -> None:
+        """A look went on to `end`, None if it met nothing, and took so long."""
+        self._seconds = seconds
+        if end is not None:
+            self._end = end
+
+
 class Ticker:
     """Ticks for one worker id, and remembers how far it has looked."""
 
@@ -57,11 +88,10 @@ class Ticker:
         self._worker_id = worker_id
         self._queues = list(queues) if queues is not None else None
         self._lanes: dict[tuple[str, int], _Lane] = {}
-        self._note_from = 0
-        self._due_from = "-infinity"
-        self._swept_at = float("-inf")
+        self._notes = _Trail(0)
+        self._due = _Trail("-infinity")
+        self._swept_at = self._saw_all_at = float("-inf")
         self._sweep_seconds = 0.0
-        self._look_seconds = 0.0
         self._notified_at = float("-inf")
 
     async def tick(
@@ -82,7 +112,7 @@ class Ticker:
         sweep = 2 if must_sweep else self._sweep_mode(now)
         parameters = {
             **acks.parameters(done),
-            **self._where_to_look(sweep),
+            **self._where_to_look(sweep, now),
             "worker_id": self._worker_id,
             "slots": slots,
             "queues": self._queues,
@@ -95,12 +125,12 @@ class Ticker:
         told = json.loads(rows.pop()[6])
         claimed = list(map(Claimed._make, rows))
         if slots:
-            self._remember(claimed, told, now, sweep, parameters["note_from"] == 0)
+            self._remember(claimed, told, now, sweep)
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
             0 < slots <= len(claimed),
-            sweep > 0 or not slots,
+            sweep == 2 or not slots,
             told["next_due_seconds"],
             bool(told["suspect"]),
         )
@@ -109,10 +139,9 @@ class Ticker:
         pause = 0.0
         if self._sweep_seconds > CHEAP_SWEEP_SECONDS:
             pause = self._sweep_seconds * (1 / SWEEP_SHARE - 1)
-        since = now - self._swept_at
-        if since < pause:
+        if now - self._swept_at < pause:
             return 0
-        return 2 if since >= LONGEST_SWEEP_PAUSE else 1
+        return 2 if now - self._saw_all_at >= LONGEST_SWEEP_PAUSE else 1
 
     def _may_notify(self, now: float) -> bool:
         # Every commit that notifies takes a lock of the whole server.
@@ -121,15 +150,14 @@ class Ticker:
         self._notified_at = now
         return True
 
-    def _where_to_look(self, sweep: int) -> dict[str, Any]:
+    def _where_to_look(self, sweep: int, now: float) -> dict[str, Any]:
         lanes = self._known_lanes() if sweep < 2 else []
-        from_start = sweep == 2 or (sweep == 1 and self._look_seconds <= CHEAP_SWEEP_SECONDS)
         return {
             "lane_queues": [key[0] for key, _ in lanes],
             "lane_priorities": [key[1] for key, _ in lanes],
             "lane_from": [lane.first_id for _, lane in lanes],
-            "note_from": 0 if from_start else self._note_from,
-            "due_from": "-infinity" if from_start else self._due_from,
+            "note_from": self._notes.begin(sweep, now),
+            "due_from": self._due.begin(sweep, now),
         }
 
     def _known_lanes(self) -> list[tuple[tuple[str, int], _Lane]]:
@@ -142,20 +170,17 @@ class Ticker:
         told: dict[str, Any],
         now: float,
         sweep: int,
-        from_start: bool,
     ) -> None:
         # In the order of the claims: where a sweep found old ids, the last one met is where to go on.
         for key, last_id in {(job.queue_name, job.priority): job.id for job in claimed}.items():
             self._lanes[key] = _Lane(last_id + 1, now)
-        if told["note_upto"] is not None:
-            self._note_from = told["note_upto"] + 1
-        if told["due_upto"] is not None:
-            self._due_from = told["due_upto"]
-        if from_start:
-            self._look_seconds = told["looked_seconds"]
+        looked = told["looked_seconds"]
+        self._notes.ended(told["note_upto"] and told["note_upto"] + 1, looked)
+        self._due.ended(told["due_upto"], looked)
         if sweep == 2 or told["swept_seconds"] is not None:
             self._swept_at = time.monotonic()
-            self._sweep_seconds = (told["swept_seconds"] or 0.0) + self._look_seconds
+            self._saw_all_at = self._swept_at if sweep == 2 else self._saw_all_at
+            self._sweep_seconds = (told["swept_seconds"] or 0.0) + looked
             self._lanes = {
                 key: lane
                 for key, lane in self._lanes.items()

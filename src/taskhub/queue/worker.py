@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 import signal
@@ -18,7 +17,7 @@ import psycopg
 
 from taskhub import db, migrations
 from taskhub.queue import joblogs, notify
-from taskhub.queue.tenure import Tenure, Terms
+from taskhub.queue.tenure import PREPARED, Tenure, Terms
 from taskhub.queue.tick import Answer
 
 if TYPE_CHECKING:
@@ -26,25 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("taskhub.worker")
 ECHO_SECONDS = 0.5
-# Young objects at which the collector looks for cycles; Python's own number is 700.
-COLLECT_FROM = 10_000
-
-
-@contextmanager
-def calm_collector() -> Iterator[None]:
-    """For a process that is a worker and no more: look for garbage in cycles less often.
-
-    A run makes some dozen objects, which die without the collector. Looking at them, and at all that
-    was imported, each time 700 came together took a quarter of a worker's time.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(max(COLLECT_FROM, before[0]) if before[0] else 0, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 class Worker:
@@ -183,6 +163,8 @@ class Worker:
         if connection.closed or isinstance(error, TimeoutError):
             logger.warning("database lost", extra={"error": str(error)})
             return await self._reconnect(connection)
+        if isinstance(error, PREPARED):
+            connection.prepare_threshold = None  # there is a pooler after all
         logger.error("the database refused a statement", exc_info=error)
         await asyncio.sleep(self.hub.settings.poll_seconds)
         return connection
@@ -238,6 +220,8 @@ class Worker:
         )
         # Through a pooler it may get what another session listens to; psycopg would keep it for ever.
         connection.add_notify_handler(lambda _: None)
+        if await _is_direct(connection):
+            connection.prepare_threshold = 0
         return connection
 
     async def _reconnect(
@@ -282,3 +266,13 @@ class Worker:
                     connection = await self._after(error, connection)
         finally:
             await connection.close()
+
+
+async def _is_direct(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether no pooler is between, so that what is prepared here is there at the next statement.
+
+    A pooler tells its clients a process id of its own making.
+    """
+    cursor = await connection.execute("SELECT pg_backend_pid()")
+    row = await cursor.fetchone()
+    return row is not None and row[0] == connection.info.backend_pid
