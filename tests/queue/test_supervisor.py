@@ -242,7 +242,8 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path, start: Start, 
     parent.kill()
 
     for name in ("a", "b"):
-        until(lambda n=name: len(log(tmp_path, n)) == 2, "draining")  # type: ignore[misc]  # as above
+        # Two ways tell of it, and both may.
+        until(lambda n=name: len(log(tmp_path, n)) >= 2, "draining")  # type: ignore[misc]  # as above
         until(lambda n=name: not is_alive(pids(tmp_path, n)[0]), "ending")  # type: ignore[misc]  # as above
 
 
