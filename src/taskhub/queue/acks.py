@@ -98,6 +98,12 @@ class Returned:
         }
 
 
+class Stored(NamedTuple):
+    """The job is done, and the history has it: its task's own transaction wrote it there."""
+
+    job: Claimed
+
+
 Ack = Succeeded | Failed | Returned
 
 
@@ -115,16 +121,18 @@ def parameters(acks: Iterable[Ack]) -> dict[str, Any]:
     return {
         "done_ids": f"{{{str([ack.job.id for ack in done])[1:-1]}}}",
         "done_claims": f"{{{str([ack.job.claim for ack in done])[1:-1]}}}",
-        "done_extras": f"[{','.join(map(_extra, done))}]" if has_more else None,
+        "done_extras": f"[{','.join([extra(ack.result, ack.log) for ack in done])}]"
+        if has_more
+        else None,
         "outcomes": json.dumps(others) if others else None,
     }
 
 
-def _extra(ack: Succeeded) -> str:
-    if ack.result is None and ack.log is None:
+def extra(result: str | None, log: str | None) -> str:
+    """What ack_v1 stores beside a job that succeeded, as JSON: its result, JSON itself, and its log."""
+    if result is None and log is None:
         return "null"
-    result = ack.result if ack.result is not None else "null"
-    return f'{{"r":{result},"l":{json.dumps(ack.log)}}}'
+    return f'{{"r":{result if result is not None else "null"},"l":{json.dumps(log)}}}'
 
 
 def _about(job: Claimed, failure: Failure | None, log: str | None) -> dict[str, Any]:

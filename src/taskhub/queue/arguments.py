@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
 from taskhub.queue.context import Context
 from taskhub.queue.plain import PlainParameters
 from taskhub.queue.storable import MAX_DEPTH, BadArgument, check_size, to_json
@@ -37,9 +40,18 @@ class Parameters:
         return first if first is not None and self._hints.get(first) is Context else None
 
     @cached_property
+    def session_name(self) -> str | None:
+        """The name of the first parameter behind the context, where it is annotated as a session."""
+        names = [name for name in self._all.parameters if name != self.context_name]
+        hint = self._hints.get(names[0]) if names else None
+        is_session = isinstance(hint, type) and issubclass(hint, Session | AsyncSession)
+        return names[0] if is_session else None
+
+    @cached_property
     def signature(self) -> inspect.Signature:
         """What the caller of `defer` may give."""
-        kept = [p for p in self._all.parameters.values() if p.name != self.context_name]
+        injected = (self.context_name, self.session_name)
+        kept = [p for p in self._all.parameters.values() if p.name not in injected]
         return self._all.replace(parameters=kept)
 
     @cached_property
@@ -64,6 +76,10 @@ class Parameters:
     def annotation(self, name: str) -> Any:
         """What a parameter is annotated as; Any where it is not, or there is none of this name."""
         return self._hints.get(name, Any)
+
+    def hint(self, name: str) -> Any:
+        """As `annotation`, also of what the worker gives."""
+        return self._hints[name]
 
     @property
     def returns(self) -> Any:
@@ -109,8 +125,10 @@ class Parameters:
                 given[name] = encode(value, self._hints.get(name, Any), name)
         return given
 
-    def call_with(self, stored: Mapping[str, Any], context: Context) -> inspect.BoundArguments:
-        """The arguments of one run: what was stored, read by annotation, and the context.
+    def call_with(
+        self, stored: Mapping[str, Any], injected: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """The arguments of one run: what was stored, read by annotation, and what the worker gives.
 
         Raises:
             TypeError: what is stored does not fit the function any more.
@@ -127,8 +145,7 @@ class Parameters:
         for name, value in stored.items():
             hint = self._hints.get(name if name in self.names else extra or name, Any)
             read[name] = decode(value, hint, name)
-        if self.context_name is not None:
-            read[self.context_name] = context
+        read |= injected
         first = [
             read.pop(p.name)
             for p in self._all.parameters.values()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
 from taskhub.queue.context import Context
 from taskhub.queue.retries import RetryValue
 from taskhub.queue.task import DeferOptions, Task
@@ -16,6 +19,20 @@ R = TypeVar("R")
 class TaskDecorator(Protocol):
     """Turns a function, sync or async, with or without a Context, into a Task."""
 
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, AsyncSession, P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, Session, P], R], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Session, P], R], /) -> Task[P, R]: ...
     @overload
     def __call__(
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
@@ -55,6 +72,7 @@ class Blueprint:
         lock: str | None = None,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
+        transactional: bool = False,
     ) -> TaskDecorator: ...
 
     def task(self, *functions: Any, **declared: Any) -> Any:
@@ -67,6 +85,8 @@ class Blueprint:
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
             aliases: former names under which jobs may still wait.
+            transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
+                whose commit holds its writes, its jobs, its result and the end of the job: all or none.
 
         Raises:
             ValueError: the name is taken, or a template names no parameter.
@@ -86,6 +106,7 @@ class Blueprint:
         queue: str | None = None,
         retry: RetryValue = False,
         aliases: tuple[str, ...] = (),
+        transactional: bool = False,
         **options: Any,
     ) -> Task[..., Any]:
         given = {key: value for key, value in options.items() if value is not None}
@@ -96,6 +117,7 @@ class Blueprint:
             retry=retry,
             options_given=cast(DeferOptions, given),
             aliases=aliases,
+            is_transactional=transactional,
         )
         self._register(task)
         return task

@@ -4,8 +4,10 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
+from taskhub.queue import transactional
 from taskhub.queue.arguments import to_json
 from taskhub.queue.context import Context, running
 from taskhub.queue.task import Task
@@ -17,8 +19,18 @@ logger = logging.getLogger("taskhub.worker")
 async def run(
     task: Task[..., Any], stored: str, context: Context, threads: ThreadPoolExecutor
 ) -> str | None:
-    """The JSON text of what the task returns; raises whatever the task raises."""
+    """The JSON text of what the task returns; raises whatever the task raises.
+
+    A transactional task gives None: its outcome is stored.
+    """
     running.set(context)
+    if task.is_transactional:
+        if task.is_async:
+            await transactional.run_async(task, stored, context)
+        else:
+            work = partial(copy_context().run, transactional.run, task, stored, context)
+            await asyncio.get_running_loop().run_in_executor(threads, work)
+        return None
     if task.is_async:
         answer = await task.call(stored, context)
     else:

@@ -78,7 +78,7 @@ class AppTask(Task[..., Any]):
         """What the function takes."""
         return AppParameters(self.function, pass_context=self.theirs.pass_context)
 
-    def call(self, stored: str, context: Context) -> Any:
+    def call(self, stored: str, context: Context, _: Any = None) -> Any:
         """Call the function in its middleware, with its JobContext if it asks for it.
 
         Raises:

@@ -153,28 +153,30 @@ class Hub(Blueprint):
         Raises:
             ClaimLost: it does not; everything is rolled back.
         """
-        with Session(self.engine) as session, session.begin():
-            self._sessions.opened(session)
-            try:
-                yield session
-                session.flush()
-                if (context := running.get()) is not None and context.hub is self:
-                    check_claim(session.connection(), context)
-            finally:
-                self._sessions.closed(session)
+        with Session(self.engine) as session, session.begin(), self.opened(session):
+            yield session
+            session.flush()
+            if (context := running.get()) is not None and context.hub is self:
+                check_claim(session.connection(), context)
+
+    @contextmanager
+    def opened(self, session: Session) -> Iterator[None]:
+        """Let plain `defer()` join the transaction that `session` has here."""
+        self._sessions.opened(session)
+        try:
+            yield
+        finally:
+            self._sessions.closed(session)
 
     @asynccontextmanager
     async def transaction_async(self) -> AsyncIterator[AsyncSession]:
         """As `transaction`, with an AsyncSession; defer in it by `await task.defer_async(...)`."""
         async with AsyncSession(self.async_engine) as session, session.begin():
-            self._sessions.opened(session.sync_session)
-            try:
+            with self.opened(session.sync_session):
                 yield session
                 await session.flush()
                 if (context := running.get()) is not None and context.hub is self:
                     await session.run_sync(lambda sync: check_claim(sync.connection(), context))
-            finally:
-                self._sessions.closed(session.sync_session)
 
     # Jobs in and out
 

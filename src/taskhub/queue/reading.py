@@ -39,6 +39,7 @@ class Reader:
     hints: Mapping[str, Any] | None
     required: frozenset[str]
     context_name: str | None
+    session_name: str | None
 
     @classmethod
     def of(cls, parameters: Parameters) -> Reader:
@@ -51,9 +52,12 @@ class Reader:
             {p.name: parameters.annotation(p.name) for p in kept} if is_plain else None,
             frozenset(p.name for p in kept if p.default is p.empty),
             parameters.context_name,
+            parameters.session_name,
         )
 
-    def read(self, stored: str, context: Context) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def read(
+        self, stored: str, context: Context, session: Any = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and named arguments of one run, from the text of a JSON object.
 
         Raises:
@@ -62,7 +66,7 @@ class Reader:
         try:
             given = _NOTHING if stored == "{}" else _loads(stored)
             if self.hints is None or not (self.required <= given.keys() <= self.hints.keys()):
-                bound = self.parameters.call_with(given, context)
+                bound = self.parameters.call_with(given, self._injected(context, session))
                 return bound.args, bound.kwargs
             read = {
                 name: value
@@ -76,7 +80,13 @@ class Reader:
             ) from error
         if self.context_name is not None:
             read[self.context_name] = context
+        if self.session_name is not None:
+            read[self.session_name] = session
         return (), read
+
+    def _injected(self, context: Context, session: Any) -> dict[str, Any]:
+        named = ((self.context_name, context), (self.session_name, session))
+        return {name: value for name, value in named if name is not None}
 
 
 def _loads(stored: str) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from procrastinate import jobs
 
 from taskhub.queue import executors, joblogs
-from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded
+from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.events import EventName, JobEvent
@@ -49,7 +49,7 @@ class Run:
         job: Claimed,
         registration: Registration,
         threads: ThreadPoolExecutor,
-        on_end: Callable[[Run, Ack], None],
+        on_end: Callable[[Run, Ack | Stored], None],
     ) -> None:
         self.hub = hub
         self.job = job
@@ -118,7 +118,7 @@ class Run:
         self._began = time.monotonic()
         if self.hub.hooks.wanted("job.started"):
             self.hub.hooks.emit(self._event("job.started"))
-        ack: Ack
+        ack: Ack | Stored
         try:
             if self._task is None:
                 ack = self._unknown()
@@ -126,7 +126,8 @@ class Run:
                 result = await executors.run(
                     self._task, self.job.args, self._context, self._threads
                 )
-                ack = Succeeded(self.job, result)
+                is_stored = self._task.is_transactional
+                ack = Stored(self.job) if is_stored else Succeeded(self.job, result)
         except asyncio.CancelledError:
             ack = self._aborted()
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
@@ -135,7 +136,7 @@ class Run:
         self._ended = time.monotonic()
         if self._is_giving_back:
             return
-        if (log := joblogs.take(self._context)) is not None:
+        if (log := joblogs.take(self._context)) is not None and not isinstance(ack, Stored):
             ack = ack._replace(log=log) if isinstance(ack, Succeeded) else replace(ack, log=log)
         self._on_end(self, ack)
 
@@ -186,7 +187,7 @@ class Run:
             logger.exception("retry strategy failed", extra={"job_id": self.job.id})
             return None
 
-    def tell_end(self, ack: Ack) -> None:
+    def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""
         name = _event(ack)
         is_logged = logger.isEnabledFor(logging.INFO)
@@ -203,7 +204,7 @@ class Run:
             }
             logger.info(name, extra=known)
         if self.hub.hooks.wanted(name):
-            failure = None if isinstance(ack, Succeeded) else ack.failure
+            failure = None if isinstance(ack, Succeeded | Stored) else ack.failure
             self.hub.hooks.emit(self._event(name, seconds, failure))
         # Its traceback holds this run, and all that the task had in hand.
         self._error = None
@@ -224,8 +225,8 @@ class Run:
         )
 
 
-def _event(ack: Ack) -> EventName:
-    if isinstance(ack, Succeeded):
+def _event(ack: Ack | Stored) -> EventName:
+    if isinstance(ack, Succeeded | Stored):
         return "job.succeeded"
     if isinstance(ack, Failed):
         return "job.failed" if ack.status == "failed" else "job.cancelled"

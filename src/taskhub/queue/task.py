@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from typing_extensions import Unpack
 
 from taskhub.queue import collector
@@ -73,6 +75,7 @@ class Task(Generic[P, R]):
     retry: RetryValue = False
     options_given: DeferOptions = field(default_factory=DeferOptions)
     aliases: tuple[str, ...] = ()
+    is_transactional: bool = False
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,21 @@ class Task(Generic[P, R]):
         if self.declared_queue is not None:
             check_text(self.declared_queue, "queue", MAX_NAME_BYTES)
         self._check_templates(self.options_given)
+        if self.is_transactional or self.parameters.session_name is not None:
+            self._check_session()
+
+    def _check_session(self) -> None:
+        name = self.parameters.session_name
+        if not self.is_transactional:
+            raise TypeError(
+                f"parameter {name!r} is a session, which only a task with transactional=True is given"
+            )
+        wanted = AsyncSession if self.is_async else Session
+        if name is None or not issubclass(self.parameters.hint(name), wanted):
+            raise TypeError(
+                f"a transactional task must take a {wanted.__name__} as its first parameter, or as the "
+                "second one behind a Context, and be annotated so"
+            )
 
     def _check_templates(self, options: DeferOptions) -> None:
         for key in ("lock", "queueing_lock"):
@@ -102,13 +120,13 @@ class Task(Generic[P, R]):
     def _reader(self) -> Reader:
         return Reader.of(self.parameters)
 
-    def call(self, stored: str, context: Context) -> Any:
+    def call(self, stored: str, context: Context, session: Any = None) -> Any:
         """Call the function for a worker, with what is stored; a coroutine if it is asynchronous.
 
         Raises:
             UnreadableArguments: what is stored does not fit the function; it was not called.
         """
-        args, kwargs = self._reader.read(stored, context)
+        args, kwargs = self._reader.read(stored, context, session)
         return self.function(*args, **kwargs)
 
     @property

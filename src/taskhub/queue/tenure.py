@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from taskhub.queue import lease, sql
-from taskhub.queue.acks import Ack, Claimed, not_run
+from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
 from taskhub.queue.tick import Answer, Ticker
@@ -234,9 +234,12 @@ class Tenure:
         told, self._to_tell = self._to_tell, []
         _tell(told)
 
-    def _on_end(self, run: Run, ack: Ack) -> None:
+    def _on_end(self, run: Run, ack: Ack | Stored) -> None:
         if self.runs.pop(run.job.id, None) is run:
-            self.pending.add([(run, ack)])
+            if isinstance(ack, Stored):
+                run.tell_end(ack)
+            else:
+                self.pending.add([(run, ack)])
             self._terms.wake()
 
     async def give_back(self) -> int:
