@@ -4,13 +4,17 @@ import argparse
 import time
 
 from _cues import tell, wait_for_go
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
 
 from taskhub import Hub, db, migrations
 from taskhub.queue.events import JobEvent
 from taskhub.settings import Settings
 
 CHUNK = 10_000
+SETTLED = "CREATE TABLE bench_settled (n integer)"
+SETTLE = text("INSERT INTO bench_settled VALUES (:n)")
+KINDS = {"async": "noop", "sync": "noop_thread", "lock": "noop_lock", "transactional": "settle"}
 
 
 def make_hub(url: str) -> Hub:
@@ -26,6 +30,10 @@ def make_hub(url: str) -> Hub:
     @hub.task(name="noop_lock", queue="bench", lock="{key}")
     async def noop_lock(n: int, key: int) -> None: ...
 
+    @hub.task(name="settle", queue="bench", transactional=True)
+    def settle(session: Session, n: int) -> None:
+        session.execute(SETTLE, {"n": n})
+
     return hub
 
 
@@ -34,14 +42,15 @@ def prepare(url: str) -> None:
     settings = Settings(database_url=url)
     engine = create_engine(db.address(url))
     migrations.upgrade(engine, settings)
+    with engine.begin() as connection:
+        connection.execute(text(SETTLED))
     engine.dispose()
 
 
 def load(url: str, jobs: int, kind: str, locks: int, queue: str) -> None:
     """Defer the jobs, some thousands a transaction."""
     hub = make_hub(url)
-    name = {"async": "noop", "sync": "noop_thread", "lock": "noop_lock"}[kind]
-    task = hub.tasks[name].options(queue=queue)
+    task = hub.tasks[KINDS[kind]].options(queue=queue)
     for start in range(0, jobs, CHUNK):
         numbers = range(start, min(start + CHUNK, jobs))
         extra = [{"key": n % locks} if kind == "lock" else {} for n in numbers]
@@ -102,7 +111,7 @@ def main() -> None:
     loading = verbs.add_parser("load")
     loading.add_argument("url")
     loading.add_argument("jobs", type=int)
-    loading.add_argument("--kind", choices=("async", "sync", "lock"), default="async")
+    loading.add_argument("--kind", choices=list(KINDS), default="async")
     loading.add_argument("--locks", type=int, default=1)
     loading.add_argument("--queue", default="bench")
     storing = verbs.add_parser("enqueue")

@@ -11,7 +11,7 @@ from taskhub.queue.tick import Answer, Ticker
 
 SCHEMA = "taskhub"
 QUEUE = "bench"
-TASKS = ("noop", "noop_thread", "noop_lock")
+TASKS = ("noop", "noop_thread", "noop_lock", "settle")
 
 
 class Rows:
@@ -63,6 +63,7 @@ class Claimer:
                 lease_seconds=3600,
             )
         )
+        self.worker_id = registered.worker_id
         self._ticker = Ticker(SCHEMA, registered.worker_id, [QUEUE])
 
     def claim(self, slots: int, *, must_sweep: bool = False) -> Answer:
