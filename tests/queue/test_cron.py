@@ -313,19 +313,44 @@ def test_a_worker_that_waits_for_another_ones_tick_finds_it_taken(hub: Hub) -> N
     assert deferred(hub) == as_stored(1)
 
 
+def test_a_worker_that_looked_later_does_not_store_what_another_one_stored_since(hub: Hub) -> None:
+    every_minute(hub, catch_up="all")
+    round_at(hub, clock(0.5))
+    first, second = Scheduler(hub), Scheduler(hub)
+    with first.connect() as connection:
+        first.now, second.now = clock(1.5), clock(2.5)
+        [early], _ = first.look(connection)
+        [late], _ = second.look(connection)
+
+        stored = [first.store(connection, early), second.store(connection, late)]
+        second.round(connection)
+
+    assert [len(ids) for ids in stored] == [1, 0]
+    assert deferred(hub) == as_stored(1, 2)
+
+
 def is_blocked(hub: Hub) -> bool:
     with hub.engine.connect() as connection:
         query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         return bool(connection.scalar(text(query)))
 
 
+# Time goes on, then all look in some order and some of them store, now or after the next ones looked.
 STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("advance"), st.integers(1, 150)),
-        st.tuples(st.sampled_from(["look", "store", "crash", "restart"]), st.integers(0, 2)),
+    st.builds(
+        lambda seconds, steps: [("advance", seconds), *steps],
+        st.sampled_from([20, 60, 61, 150]),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["look", "look", "store", "store", "crash", "restart"]),
+                st.integers(0, 2),
+            ),
+            min_size=3,
+            max_size=9,
+        ),
     ),
-    max_size=40,
-)
+    max_size=8,
+).map(lambda rounds: [step for steps in rounds for step in steps])
 
 
 class Fleet:
