@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import text
@@ -20,6 +21,7 @@ from taskhub.queue.context import ClaimLost
 given = dict(pair.split("=", 1) for pair in sys.argv[3:])
 queues = given.pop("queues").split(",") if "queues" in given else None
 knows_news = given.pop("news", "") == "yes"
+has_schedules = given.pop("schedules", "") == "yes"
 quick = {"lease_seconds": "1", "poll_seconds": "0.1", "concurrency": "4", "drain_seconds": "5"}
 hub = Hub(settings=settings.load({"database_url": sys.argv[1], **quick, **given}))
 doors = Path(sys.argv[2])
@@ -50,6 +52,17 @@ def write_effect(ctx: Context) -> None:
 @hub.task(name="nothing")
 async def nothing(number: int = 0) -> None:
     """Do nothing."""
+
+
+if has_schedules:
+
+    @hub.every(seconds=1, name="second", queue="seconds", catch_up="all")
+    async def second(scheduled_for: datetime) -> None:
+        """Never run here: the tests look at the jobs of its ticks."""
+
+    @hub.cron("0 0 1 1 *", name="yearly", queue="seconds", catch_up="all")
+    async def yearly() -> None:
+        """Not due while a test runs, unless a worker trusts a clock of its own."""
 
 
 @hub.task(name="answer")

@@ -14,7 +14,7 @@ from taskhub.cli.options import Asked, Verbs
 VERBS = {
     "up": "up", "worker": "worker", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
-    "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer",
+    "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "db": "database", "dataset": "knowledge", "document": "knowledge",
     "config": "system", "version": "system",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from taskhub.app import AppImportFailed
 from taskhub.db import BadAddress, NoDatabase
 from taskhub.embedded import EmbeddedFailed, NoEmbeddedPostgres
 from taskhub.migrations import SchemaBehind
-from taskhub.queue import BadArgument, UnknownJob
+from taskhub.queue import BadArgument, UnknownCron, UnknownJob
 from taskhub.settings import BadSetting
 
 OK, FAILED, USAGE, APP, DATABASE, SCHEMA, PARTLY, UNHEALTHY, REFUSED = 0, 1, 2, 3, 4, 5, 7, 8, 9
@@ -76,7 +76,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((NoDatabase, NoEmbeddedPostgres, EmbeddedFailed), DATABASE),
     ((SchemaBehind,), SCHEMA),
     ((Refused,), REFUSED),
-    ((Failed, UnknownJob), FAILED),
+    ((Failed, UnknownCron, UnknownJob), FAILED),
 )
 
 

@@ -5,12 +5,14 @@ from procrastinate.jobs import Status
 from taskhub.queue.arguments import BadArgument
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import ClaimLost, Context
+from taskhub.queue.cron_actions import CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.outcomes import Fail, Retry, Snooze
 from taskhub.queue.retries import Backoff
+from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
 from taskhub.queue.task import Task
 from taskhub.queue.worker import Worker
@@ -19,9 +21,11 @@ __all__ = [
     "AmbiguousTransaction",
     "Backoff",
     "BadArgument",
+    "BadSchedule",
     "Blueprint",
     "ClaimLost",
     "Context",
+    "CronState",
     "Fail",
     "Hub",
     "Job",
@@ -33,6 +37,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "UnknownCron",
     "UnknownJob",
     "Worker",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from taskhub.queue import crons
 from taskhub.queue.context import Context
+from taskhub.queue.crons import CatchUp
 from taskhub.queue.retries import RetryValue
+from taskhub.queue.schedules import Cron, Every, Schedule
 from taskhub.queue.task import DeferOptions, Task
 
 P = ParamSpec("P")
@@ -33,6 +37,23 @@ class TaskDecorator(Protocol):
     ) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Session, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class CronDecorator(Protocol):
+    """As TaskDecorator, and a Task stays what it is."""
+
+    @overload
+    def __call__(self, task: Task[P, R], /) -> Task[P, R]: ...
     @overload
     def __call__(
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
@@ -97,6 +118,78 @@ class Blueprint:
             return self._declare(target, **declared)
 
         return declare(*functions) if functions else declare
+
+    def cron(
+        self,
+        expression: str,
+        /,
+        *,
+        tz: str = "UTC",
+        id: str = "",  # noqa: A002 - the user's word
+        catch_up: CatchUp = "last",
+        jitter: float | timedelta = 0.0,
+        arguments: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> CronDecorator:
+        """Run a task on a cron expression: one job for each tick, however many workers there are.
+
+        Stacked on a task, or instead of `task`, whose options it then takes. A parameter named
+        `scheduled_for` gets the tick, a datetime in UTC.
+
+        Args:
+            expression: "0 2 * * *", with seconds as a sixth field if there is one.
+            tz: the zone whose clock it follows. Where clocks change, a time that is named runs once.
+            id: tells schedules of one task apart. With the task's name it is what the database knows
+                the schedule by, so that a changed expression goes on where the old one was.
+            catch_up: what ticks get that no worker was there for: "none", "last" for the newest
+                alone, "all" up to 1,000, or a number for at most so many of the newest.
+            jitter: each job waits up to so many seconds more, the same for a tick in every worker.
+            arguments: what each job is given.
+
+        Raises:
+            BadSchedule: the expression, the zone or another of these cannot be used.
+            TypeError: the task needs arguments that are not given.
+        """
+        told = {"id": id, "catch_up": catch_up, "jitter": jitter, "arguments": arguments}
+        return self._scheduled(Cron(expression, tz), told, options)
+
+    def every(
+        self,
+        interval: timedelta | None = None,
+        /,
+        *,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        id: str = "",  # noqa: A002 - the user's word
+        catch_up: CatchUp = "last",
+        jitter: float | timedelta = 0.0,
+        arguments: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> CronDecorator:
+        """As `cron`, at an even interval of whole seconds, counted from 1970 and not from a start."""
+        span = timedelta(seconds=seconds, minutes=minutes, hours=hours)
+        told = {"id": id, "catch_up": catch_up, "jitter": jitter, "arguments": arguments}
+        return self._scheduled(Every(span + (interval or timedelta())), told, options)
+
+    def _scheduled(
+        self, schedule: Schedule, told: dict[str, Any], options: dict[str, Any]
+    ) -> CronDecorator:
+        def declare(target: Callable[..., Any]) -> Task[..., Any]:
+            if isinstance(target, Task):
+                task, unknown = target, set(options)
+            else:
+                task = self._declare(target, **options)
+                unknown = set(task.options_given) - set(DeferOptions.__annotations__)
+            if unknown:
+                raise TypeError(
+                    f"cron got options it does not take here: {', '.join(sorted(unknown))}; "
+                    "those of a task go to the decorator that declares it"
+                )
+            crons.declare(task, schedule, **told)
+            return task
+
+        return cast(CronDecorator, declare)
 
     def _declare(
         self,

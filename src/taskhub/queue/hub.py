@@ -23,6 +23,7 @@ from taskhub import settings as settings_module
 from taskhub.queue import collector, sql
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import check_claim, running
+from taskhub.queue.cron_actions import Crons
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.rows import NewJob
@@ -238,6 +239,11 @@ class Hub(Blueprint):
 
     write = read
     write_one = read_one
+
+    @property
+    def crons(self) -> Crons:
+        """The schedules: how they stand, pause, resume, run now."""
+        return Crons(self)
 
     # Workers
 

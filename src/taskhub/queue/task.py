@@ -32,6 +32,7 @@ from taskhub.queue.storable import (
 
 if TYPE_CHECKING:
     from taskhub.queue.context import Context
+    from taskhub.queue.crons import DeclaredCron
     from taskhub.queue.hub import Hub
 
 P = ParamSpec("P")
@@ -76,6 +77,7 @@ class Task(Generic[P, R]):
     options_given: DeferOptions = field(default_factory=DeferOptions)
     aliases: tuple[str, ...] = ()
     is_transactional: bool = False
+    crons: list[DeclaredCron] = field(default_factory=list)
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from taskhub import db, migrations
-from taskhub.queue import joblogs, notify
+from taskhub.queue import joblogs, notify, scheduler
 from taskhub.queue.tenure import PREPARED, Tenure, Terms
 from taskhub.queue.tick import Answer
 
@@ -89,7 +89,8 @@ class Worker:
             threads=threads,
             wake=self._wake.set,
         )
-        with self._handle_signals(), joblogs.capture():
+        schedules = scheduler.beside(self.hub, is_wanted=self.wait)
+        with self._handle_signals(), joblogs.capture(), schedules:
             try:
                 await self._live()
             finally:

@@ -1,0 +1,109 @@
+"""`taskhub cron`: the schedules of periodic tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from taskhub.cli.options import Asked, Verbs, say
+from taskhub.cli.output import Column, ago, write_object, write_rows
+
+
+def _at(moment: datetime | None) -> str:
+    return moment.isoformat(sep=" ", timespec="seconds") if moment is not None else ""
+
+
+SCHEDULES = (
+    Column("name"),
+    Column("expression"),
+    Column("tz"),
+    Column("catch_up", "catch up"),
+    Column("state"),
+    Column("next_tick", "next", _at),
+    Column("last_tick", "last", ago),
+    Column("last_job_id", "last job", right=True),
+    Column("pause_reason", "why paused", lambda text: text or "", wide=True),
+)
+TICKS = (Column("name"), Column("tick", show=_at))
+
+
+@click.group(
+    "cron",
+    cls=Verbs,
+    examples=("taskhub cron ls", "taskhub cron pause nightly --reason 'full disk'"),
+)
+def cron() -> None:
+    """Periodic tasks: how their schedules stand, pause, resume, run now."""
+
+
+@cron.command("ls", examples=("taskhub cron ls", "taskhub cron ls -o json"))
+@click.pass_obj
+def ls(asked: Asked) -> None:
+    """Every schedule with its next tick, its last one, and who is paused."""
+    hub, _ = asked.hub(tasks=False)
+    write_rows(asked, hub.crons.states(), SCHEDULES, key="name")
+    hub.close()
+
+
+@cron.command("next", examples=("taskhub cron next", "taskhub cron next nightly -n 10"))
+@click.argument("names", nargs=-1)
+@click.option("--count", "-n", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.pass_obj
+def next_(asked: Asked, names: tuple[str, ...], count: int) -> None:
+    """The next ticks, in time's order, on the clock of each schedule's zone; without jitter."""
+    hub, _ = asked.hub(tasks=False)
+    states = hub.crons.states(*names)
+    hub.close()
+    for state in states:
+        if state.state in ("paused", "stopped"):
+            say(f"{state.name} is {state.state}: its ticks get no jobs")
+    ticks = [(tick, state.name) for state in states for tick in state.next_ticks(count)]
+    rows = [{"name": name, "tick": tick} for tick, name in sorted(ticks)]
+    write_rows(asked, rows, TICKS, key="tick")
+
+
+@cron.command("run", examples=("taskhub cron run nightly",))
+@click.argument("name")
+@click.pass_obj
+def run(asked: Asked, name: str) -> None:
+    """Defer a job of it now, paused or not; its ticks stay as they are."""
+    hub, _ = asked.hub()
+    job = hub.crons.run(name)
+    hub.close()
+    write_object(asked, {"id": job.id, "task": job.task_name})
+
+
+@cron.command("pause", examples=("taskhub cron pause nightly --reason 'the disk is full'",))
+@click.argument("name")
+@click.option("--reason", help="Shown by `taskhub cron ls`.")
+@click.pass_obj
+def pause(asked: Asked, name: str, reason: str | None) -> None:
+    """Give its ticks no jobs until it is resumed; they are not caught up."""
+    hub, _ = asked.hub(tasks=False)
+    _write(asked, hub.crons.pause(name, reason=reason))
+    hub.close()
+
+
+@cron.command("resume", examples=("taskhub cron resume nightly",))
+@click.argument("name")
+@click.pass_obj
+def resume(asked: Asked, name: str) -> None:
+    """Go on with its next tick."""
+    hub, _ = asked.hub(tasks=False)
+    _write(asked, hub.crons.resume(name))
+    hub.close()
+
+
+def _write(asked: Asked, state: Any) -> None:
+    write_object(
+        asked,
+        {
+            "name": state.name,
+            "state": state.state,
+            "next_tick": state.next_tick,
+            "pause_reason": state.pause_reason,
+        },
+        key="name",
+    )

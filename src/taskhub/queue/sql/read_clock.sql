@@ -1,0 +1,2 @@
+-- The time on the database's clock.
+SELECT clock_timestamp() AS now
