@@ -53,6 +53,8 @@ class Blueprint:
         retry: RetryValue = False,
         priority: int = 0,
         lock: str | None = None,
+        limit: str | None = None,
+        at_most: int | None = None,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
     ) -> TaskDecorator: ...
@@ -66,6 +68,8 @@ class Blueprint:
             retry: Backoff, a number of retries, True, or procrastinate's RetryStrategy; a task
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
+            limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
+                arguments. `hub.limit(...)` changes the number for one key at run time.
             aliases: former names under which jobs may still wait.
 
         Raises:
