@@ -26,6 +26,9 @@ def make_hub(url: str) -> Hub:
     @hub.task(name="noop_lock", queue="bench", lock="{key}")
     async def noop_lock(n: int, key: int) -> None: ...
 
+    @hub.task(name="noop_limit", queue="bench", limit="one", at_most=50)
+    async def noop_limit(n: int) -> None: ...
+
     return hub
 
 
@@ -40,7 +43,9 @@ def prepare(url: str) -> None:
 def load(url: str, jobs: int, kind: str, locks: int, queue: str) -> None:
     """Defer the jobs, some thousands a transaction."""
     hub = make_hub(url)
-    name = {"async": "noop", "sync": "noop_thread", "lock": "noop_lock"}[kind]
+    name = {"async": "noop", "sync": "noop_thread", "lock": "noop_lock", "limit": "noop_limit"}[
+        kind
+    ]
     task = hub.tasks[name].options(queue=queue)
     for start in range(0, jobs, CHUNK):
         numbers = range(start, min(start + CHUNK, jobs))
@@ -102,7 +107,7 @@ def main() -> None:
     loading = verbs.add_parser("load")
     loading.add_argument("url")
     loading.add_argument("jobs", type=int)
-    loading.add_argument("--kind", choices=("async", "sync", "lock"), default="async")
+    loading.add_argument("--kind", choices=("async", "sync", "lock", "limit"), default="async")
     loading.add_argument("--locks", type=int, default=1)
     loading.add_argument("--queue", default="bench")
     storing = verbs.add_parser("enqueue")
