@@ -33,7 +33,7 @@ CELERY = Side(name="celery", script="celery", jobs=5_000)
 
 
 def taskhub(jobs: int, *, concurrency: int, kind: str = "async", locks: int = 1) -> Side:
-    """Our worker; `kind` is async, sync or lock."""
+    """Our worker; `kind` is async, sync, lock or limit."""
     load = ("--kind", kind, "--locks", str(locks))
     work = ("--concurrency", str(concurrency))
     return TASKHUB.with_(

@@ -14,7 +14,13 @@ from taskhub.settings import Settings
 CHUNK = 10_000
 SETTLED = "CREATE TABLE bench_settled (n integer)"
 SETTLE = text("INSERT INTO bench_settled VALUES (:n)")
-KINDS = {"async": "noop", "sync": "noop_thread", "lock": "noop_lock", "transactional": "settle"}
+KINDS = {
+    "async": "noop",
+    "sync": "noop_thread",
+    "lock": "noop_lock",
+    "transactional": "settle",
+    "limit": "noop_limit",
+}
 
 
 def make_hub(url: str) -> Hub:
@@ -33,6 +39,9 @@ def make_hub(url: str) -> Hub:
     @hub.task(name="settle", queue="bench", transactional=True)
     def settle(session: Session, n: int) -> None:
         session.execute(SETTLE, {"n": n})
+
+    @hub.task(name="noop_limit", queue="bench", limit="one", at_most=50)
+    async def noop_limit(n: int) -> None: ...
 
     return hub
 

@@ -50,21 +50,21 @@ class Recorder:
 class Claimer:
     """A registered worker that claims when told, and runs nothing."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, *queues: str) -> None:
         self._recorder = cast("psycopg.AsyncConnection[Any]", recorder)
         registered = asyncio.run(
             lease.register(
                 self._recorder,
                 SCHEMA,
                 name="bench",
-                queues=[QUEUE],
+                queues=queues or [QUEUE],
                 tasks=TASKS,
                 concurrency=1,
                 lease_seconds=3600,
             )
         )
         self.worker_id = registered.worker_id
-        self._ticker = Ticker(SCHEMA, registered.worker_id, [QUEUE])
+        self._ticker = Ticker(SCHEMA, registered.worker_id, queues or [QUEUE])
 
     def claim(self, slots: int, *, must_sweep: bool = False) -> Answer:
         """One tick with nothing to store."""

@@ -16,30 +16,40 @@ from _ticks import Claimer, Recorder
 METHOD = """\
 The worker's own call, made by its own code, claims 100 of some thousand ready jobs, first with nothing
 else in the table, then behind a backlog that was there before them: in another queue, in the future,
-behind one lock of the same queue whose holder runs, behind 100,000 locks whose holders run. Just before
+behind one lock of the same queue whose holder runs, over a limit of 50 on one key of the same queue,
+of a paused task of the same queue, in a paused queue, behind 100,000 locks whose holders run. Just before
 each call the same statement with the same parameters runs under EXPLAIN (ANALYZE, BUFFERS) and is
 rolled back; a figure is the median of five, after ten calls that warm caches and plans. Most ticks go
 on where the last one ended; once a second one looks at everything. Stale: the table was last analysed
-when it was empty; fresh: just now; no autovacuum between. Plans are those of all nested statements as
-auto_explain shows them, compared by node, table and index with those of the almost empty table. Buffers
-are shared hits and reads; the clock is for reading only."""
+when it was empty; fresh: just now; no autovacuum between, but where jobs were set aside for a paused
+task the table is vacuumed once, as autovacuum does when 10,000 of them were. Plans are those of all
+nested statements as auto_explain shows them, compared by node, table and index with those of the almost
+empty table. Buffers are shared hits and reads; the clock is for reading only."""
 
 SLOTS = 100
 READY_JOBS = 4_000
 WARM_CALLS = 10
 COUNTED_CALLS = 5
 CHUNK = 20_000
+# The second one is paused where anything is.
+QUEUES = ("bench", "held")
 
 INSERT = """
-INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at)
+INSERT INTO taskhub.procrastinate_jobs
+    (queue_name, task_name, priority, lock, args, scheduled_at, limit_key, at_most)
 SELECT {columns} FROM generate_series(%(start)s::bigint, %(stop)s::bigint) AS n
 """
-READY = "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), NULL"
+READY = "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), NULL, NULL, NULL"
+PLAIN = "jsonb_build_object('n', n), NULL, NULL, NULL"
 BACKLOGS = {
-    "in another queue": "'other', 'noop', 0, NULL, jsonb_build_object('n', n), NULL",
-    "in the future": "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), now() + interval '1 day'",
-    "behind one lock": "'bench', 'noop', 0, 'one', jsonb_build_object('n', n), NULL",
-    "behind {locks} locks": "'bench', 'noop', 0, mod(n, {count})::text, jsonb_build_object('n', n), NULL",
+    "in another queue": f"'other', 'noop', 0, NULL, {PLAIN}",
+    "in the future": "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), now() + interval '1 day', "
+    "NULL, NULL",
+    "behind one lock": f"'bench', 'noop', 0, 'one', {PLAIN}",
+    "behind {locks} locks": f"'bench', 'noop', 0, mod(n, {{count}})::text, {PLAIN}",
+    "over a limit": "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), NULL, 'one', 50",
+    "of a paused task": f"'bench', 'held', 0, NULL, {PLAIN}",
+    "in a paused queue": f"'held', 'noop', 0, NULL, {PLAIN}",
 }
 
 
@@ -84,10 +94,22 @@ def fill(connection: psycopg.Connection[Any], columns: str, jobs: int) -> None:
         )
 
 
+def pause(connection: psycopg.Connection[Any]) -> None:
+    """Pause what a backlog is made of; in the almost empty table, nothing that is there."""
+    for name in ("task:held", "queue:held"):
+        connection.execute(
+            "SELECT taskhub.rule_v1(%s, 'pause', NULL, 'a benchmark', NULL)", (name,)
+        )
+
+
 def hold_locks(connection: psycopg.Connection[Any]) -> None:
-    """Let another worker claim whatever the backlog has ready: the head of each lock."""
-    holder = Claimer(Recorder(connection))
-    while holder.claim(1000, must_sweep=True).claimed or notes(connection):
+    """Let another worker claim whatever the backlog has ready, and set aside what it must not."""
+    holder = Claimer(Recorder(connection), *QUEUES)
+    while (
+        (answer := holder.claim(1000, must_sweep=True)).claimed
+        or answer.has_more
+        or notes(connection)
+    ):
         pass
 
 
@@ -103,7 +125,7 @@ def measure(url: str) -> Cost:
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         fill(connection, READY, READY_JOBS)
         explainer = Explainer(connection)
-        claimer = Claimer(explainer)
+        claimer = Claimer(explainer, *QUEUES)
         for counted, must_sweep in ((cost.buffers, False), (cost.sweep_buffers, True)):
             explainer.buffers = []  # EXPLAIN's copy of the statement has a plan to warm as well
             for _ in range(WARM_CALLS if not must_sweep else 1):
@@ -114,7 +136,7 @@ def measure(url: str) -> Cost:
                 claimer.claim(SLOTS, must_sweep=must_sweep)
             cost.milliseconds = cost.milliseconds or explainer.milliseconds
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
-        claimer = Claimer(Recorder(connection))
+        claimer = Claimer(Recorder(connection), *QUEUES)
         for _ in range(WARM_CALLS):
             claimer.claim(SLOTS)
         with watched_plans(connection) as cost.plans:
@@ -136,14 +158,20 @@ def table(postgres: Server) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
         yield url, connection
 
 
-def costs(postgres: Server, columns: str | None, jobs: int) -> dict[str, Cost]:
+def costs(
+    postgres: Server, columns: str | None, jobs: int, *, paused: bool = False
+) -> dict[str, Cost]:
     """With statistics that are stale, and with fresh ones."""
     with table(postgres) as (url, connection):
         if columns is not None:
             fill(connection, columns, jobs)
+        if paused:
+            pause(connection)
         hold_locks(connection)
         # As autovacuum does within a minute; the jobs' own table stays as it is.
         connection.execute("VACUUM taskhub.lock_notes")
+        if paused:
+            connection.execute("VACUUM taskhub.procrastinate_jobs")
         stale = measure(url)
         connection.execute("ANALYZE")
         return {"stale": stale, "fresh": measure(url)}
@@ -166,14 +194,23 @@ def main() -> None:
     with server() as postgres:
         report.server = postgres.described()
         bases = costs(postgres, None, 0)
+        paused_bases = costs(postgres, None, 0, paused=True)
         for statistics, base in bases.items():
             show(report, f"almost empty, {statistics} statistics", base)
+            judge(
+                report,
+                f"almost empty, with two pauses, {statistics}",
+                paused_bases[statistics],
+                base,
+            )
         for name, pattern in BACKLOGS.items():
             title = f"{asked.jobs:,} {name.format(locks=f'{asked.locks:,}')}"
             progress(title)
-            found = costs(postgres, pattern.format(count=asked.locks), asked.jobs)
+            paused = "paused" in name
+            found = costs(postgres, pattern.format(count=asked.locks), asked.jobs, paused=paused)
             for statistics, cost in found.items():
-                judge(report, f"{title}, {statistics}", cost, bases[statistics])
+                base = (paused_bases if paused else bases)[statistics]
+                judge(report, f"{title}, {statistics}", cost, base)
     report.finish(asked)
 
 

@@ -1,7 +1,7 @@
 -- Move jobs that succeeded out of the jobs table into the history.
 --
 -- `stored` lacks the ids whose claim was lost, or that were stored by an earlier call; `freed` are
--- the locks that the others held. Extras: NULL, or a JSON array beside the ids, whose elements are
+-- the locks that the others held, `slots` the limits they counted for. Extras: NULL, or a JSON array beside the ids, whose elements are
 -- null or an object with r, the result, and l, the log.
 -- Index: procrastinate_jobs_pkey. status::text keeps the planner off the partial indexes, which
 -- hold nothing but dead entries of running jobs: 290 ms a batch were seen. No join: one that was planned
@@ -12,7 +12,8 @@ CREATE FUNCTION {schema}.ack_v1(
     _claims integer[],
     _extras text,
     OUT stored bigint[],
-    OUT freed text[]
+    OUT freed text[],
+    OUT slots text[]
 )
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -34,7 +35,7 @@ BEGIN
           AND j.status::text = 'doing'
         RETURNING
             j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.priority, j.lock,
-            j.queueing_lock, j.deferred_at, j.args
+            j.queueing_lock, j.deferred_at, j.args, j.limit_key
     ), kept AS (
         INSERT INTO attempts (
             job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
@@ -47,7 +48,10 @@ BEGIN
             _extra_of -> gone.id::text -> 'r', _extra_of -> gone.id::text ->> 'l'
         FROM gone
     )
-    SELECT array_agg(gone.id), array_agg(DISTINCT gone.lock) FILTER (WHERE gone.lock IS NOT NULL)
-    INTO stored, freed
+    SELECT
+        array_agg(gone.id),
+        array_agg(DISTINCT gone.lock) FILTER (WHERE gone.lock IS NOT NULL),
+        array_agg(DISTINCT gone.limit_key) FILTER (WHERE gone.limit_key IS NOT NULL)
+    INTO stored, freed, slots
     FROM gone;
 END $$

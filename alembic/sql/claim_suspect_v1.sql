@@ -1,9 +1,11 @@
 -- Claim one job that two workers or more were lost with, for a worker that runs nothing else: if it
 -- kills this one too, no neighbour dies with it, and only the guilty one reaches the cap.
 --
--- No row back: there is none, or others are taking it.
+-- No row back: there is none, others are taking it, or `_rooms` (see rooms_v1) has no room for it.
 -- Index: jobs_suspect.
-CREATE FUNCTION {schema}.claim_suspect_v1(_worker_id bigint, _queues varchar[])
+CREATE FUNCTION {schema}.claim_suspect_v1(
+    _worker_id bigint, _queues varchar[], _rooms jsonb
+)
 RETURNS SETOF {schema}.claimed_job
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -18,6 +20,12 @@ BEGIN
           AND j.gate = 0
           AND j.lost >= 2
           AND (_queues IS NULL OR j.queue_name = ANY(_queues))
+          AND (
+              _rooms IS NULL OR (
+                  coalesce((_rooms ->> ('queue:' || j.queue_name))::integer, 1) > 0
+                  AND coalesce((_rooms ->> ('task:' || j.task_name))::integer, 1) > 0
+              )
+          )
         ORDER BY j.id
         LIMIT 1
         FOR UPDATE SKIP LOCKED

@@ -9,16 +9,22 @@ SET search_path = {schema}, pg_catalog, pg_temp
 AS $$
 DECLARE
     _lane record;
+    _limits text[];
+    _rooms jsonb;
     _job_id bigint;
     _job procrastinate_jobs;
 BEGIN
-    PERFORM promote_locks_v1(
-        (SELECT d.locks FROM promote_due_v1('-infinity') AS d)
-        || (SELECT n.locks FROM take_notes_v1(0) AS n)
-    );
+    SELECT r.rooms, r.limits INTO _rooms, _limits FROM rooms_v1(target_queue_names) AS r;
+    PERFORM promote_limits_v1(_limits || d.limits || n.limits || p.limits)
+    FROM promote_due_v1('-infinity') AS d
+    CROSS JOIN take_notes_v1(0) AS n
+    CROSS JOIN LATERAL promote_locks_v1(d.locks || n.locks) AS p;
     FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names) AS l LOOP
         SELECT c.id INTO _job_id
-        FROM claim_lane_v1(p_worker_id, _lane.queue_name, _lane.priority, 0, 1) AS c;
+        FROM claim_ruled_v1(
+            p_worker_id, _lane.queue_name, _lane.priority, 0, 1, coalesce(_rooms, '{}')
+        ) AS c
+        WHERE c.id IS NOT NULL;
         EXIT WHEN FOUND;
     END LOOP;
     IF _job_id IS NOT NULL THEN

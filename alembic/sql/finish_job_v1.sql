@@ -25,6 +25,9 @@ BEGIN
     IF _job.lock IS NOT NULL THEN
         INSERT INTO lock_notes (lock) VALUES (_job.lock);
     END IF;
+    IF _job.limit_key IS NOT NULL THEN
+        INSERT INTO lock_notes (lock, is_limit) VALUES (_job.limit_key, true);
+    END IF;
     -- A job that never ran has had no claim: its note in the history uses one up.
     INSERT INTO attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at, finished_at,

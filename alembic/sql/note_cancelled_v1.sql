@@ -1,4 +1,4 @@
--- What follows when a waiting job was cancelled: its lock is free, the history says why.
+-- What follows when a waiting job was cancelled: its lock and its slot of a limit are free, the history says why.
 CREATE FUNCTION {schema}.note_cancelled_v1(_job {schema}.procrastinate_jobs, _reason text)
 RETURNS void
 LANGUAGE plpgsql
@@ -7,6 +7,9 @@ AS $$
 BEGIN
     IF _job.lock IS NOT NULL THEN
         INSERT INTO lock_notes (lock) VALUES (_job.lock);
+    END IF;
+    IF _job.limit_key IS NOT NULL THEN
+        INSERT INTO lock_notes (lock, is_limit) VALUES (_job.limit_key, true);
     END IF;
     INSERT INTO attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, error_class, error_message

@@ -11,7 +11,8 @@ AS $$
 DECLARE
     _ack record;
 BEGIN
-    SELECT o.stored, o.freed INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
+    SELECT o.stored, o.freed, o.slots INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
     INSERT INTO lock_notes (lock) SELECT unnest(_ack.freed);
+    INSERT INTO lock_notes (lock, is_limit) SELECT unnest(_ack.slots), true;
     RETURN _ack.stored;
 END $$

@@ -2,7 +2,7 @@
 -- interrupted let it wait again. `_outcomes` is a JSON array of objects, see the columns below.
 --
 -- `stored` lacks the ids whose claim was lost; `freed` are the locks that the others held or ask for
--- now. A job that shutdowns interrupted 20 times ends as failed: it takes longer than any worker
+-- now, `slots` the limits they counted for. A job that shutdowns interrupted 20 times ends as failed: it takes longer than any worker
 -- lives. A unique violation: a job with the same queueing lock waits; ask again with
 -- drop_queueing_lock, since a job that ran must not be stuck behind one that came later.
 -- Index: procrastinate_jobs_pkey.
@@ -10,7 +10,8 @@ CREATE FUNCTION {schema}.outcomes_v1(
     _worker_id bigint,
     _outcomes text,
     OUT stored bigint[],
-    OUT freed text[]
+    OUT freed text[],
+    OUT slots text[]
 )
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -62,6 +63,7 @@ BEGIN
                 WHEN before.next_status <> 'todo' THEN 0
                 WHEN before.again_at > clock_timestamp() THEN 1
                 WHEN coalesce(before.lock, j.lock) IS NOT NULL THEN 2
+                WHEN j.limit_key IS NOT NULL THEN 3
                 ELSE 0
             END,
             attempts = j.attempts + (before.outcome IN ('failed', 'aborted', 'retried'))::integer,
@@ -77,7 +79,7 @@ BEGIN
         FROM before
         WHERE j.ctid = before.place
         RETURNING
-            j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.lock,
+            j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.lock, j.limit_key,
             before.old_lock, before.outcome, before.traceback, before.fingerprint, before.log,
             CASE WHEN before.is_worn_out THEN 'Interrupted' ELSE before.error_class END AS error_class,
             CASE
@@ -101,6 +103,7 @@ BEGIN
     )
     SELECT
         (SELECT array_agg(c.id) FROM changed AS c),
-        (SELECT array_agg(locks.lock) FROM locks)
-    INTO stored, freed;
+        (SELECT array_agg(locks.lock) FROM locks),
+        (SELECT array_agg(DISTINCT c.limit_key) FILTER (WHERE c.limit_key IS NOT NULL) FROM changed AS c)
+    INTO stored, freed, slots;
 END $$

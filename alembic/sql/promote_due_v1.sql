@@ -1,12 +1,13 @@
--- Let future jobs whose time has come be ready, or stand behind their locks; 500 a call at most.
+-- Let future jobs whose time has come be ready, or stand behind their locks and limits; 500 a call at most.
 --
--- `locks` must be looked at next; `upto` is the latest time that was met: the next call may begin
+-- `locks` and `limits` must be looked at next; `upto` is the latest time that was met: the next call may begin
 -- there. That is a hint, which spares walking over dead index entries while somebody holds an old
 -- snapshot; now and then a call must begin at -infinity, for what is committed late.
 -- A date that somebody took away by hand counts as past. Index: jobs_due. Rows that another worker is moving are skipped.
 CREATE FUNCTION {schema}.promote_due_v1(
     _from timestamptz,
     OUT locks text[],
+    OUT limits text[],
     OUT queues varchar[],
     OUT upto timestamptz
 )
@@ -38,15 +39,16 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
-        SET gate = CASE WHEN j.lock IS NULL THEN 0 ELSE 2 END
+        SET gate = CASE WHEN j.lock IS NOT NULL THEN 2 WHEN j.limit_key IS NOT NULL THEN 3 ELSE 0 END
         FROM due
         WHERE j.ctid = due.place
-        RETURNING j.lock, j.queue_name, j.scheduled_at
+        RETURNING j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at
     )
     SELECT
         array_agg(DISTINCT moved.lock) FILTER (WHERE moved.lock IS NOT NULL),
+        array_agg(DISTINCT moved.limit_key) FILTER (WHERE moved.gate = 3),
         array_agg(DISTINCT moved.queue_name),
         max(moved.scheduled_at)
-    INTO locks, queues, upto
+    INTO locks, limits, queues, upto
     FROM moved;
 END $$

@@ -1,4 +1,6 @@
--- Of every lock that is free, let the first job that stands behind it be ready.
+-- Of every lock that is free, let the first job that stands behind it be ready,
+-- or go on to stand behind its limit: it holds the lock there, and no slot of the limit.
+-- `limits` must be looked at next.
 --
 -- First is the highest priority, then the lowest id; a job that is ready but not yet running gives
 -- way to a better one that came later. Only this function makes a job with a lock ready, and only
@@ -7,7 +9,11 @@
 -- The advisory locks come in a statement of their own: the next one has a fresh snapshot, with all
 -- that whoever had them before has committed. Rows that a user's transaction holds are passed over.
 -- Indexes: jobs_occupant, jobs_behind. LATERAL .. LIMIT 1: NOT EXISTS became a quadratic join.
-CREATE FUNCTION {schema}.promote_locks_v1(_locks text[]) RETURNS varchar[]
+CREATE FUNCTION {schema}.promote_locks_v1(
+    _locks text[],
+    OUT queues varchar[],
+    OUT limits text[]
+)
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
@@ -17,7 +23,6 @@ DECLARE
     _busy text[];
     _demote bigint[];
     _promote bigint[];
-    _queues varchar[];
 BEGIN
     SELECT array_agg(t.lock) FILTER (WHERE t.got), array_agg(t.lock) FILTER (WHERE NOT t.got)
     INTO _mine, _busy
@@ -44,7 +49,7 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT j.id, j.priority, j.status
         FROM procrastinate_jobs AS j
-        WHERE j.lock = l.lock AND j.gate = 0 AND j.status IN ('todo', 'doing')
+        WHERE j.lock = l.lock AND j.gate IN (0, 3, 5) AND j.status IN ('todo', 'doing')
         LIMIT 1
     ) AS o ON true
     WHERE o.id IS NULL
@@ -55,11 +60,14 @@ BEGIN
     IF _promote IS NOT NULL THEN
         WITH moved AS (
             UPDATE procrastinate_jobs AS j
-            SET gate = 0
+            SET gate = CASE WHEN j.limit_key IS NULL THEN 0 ELSE 3 END
             WHERE j.id = ANY(_promote) AND j.status::text = 'todo' AND j.gate = 2
-            RETURNING j.queue_name
+            RETURNING j.queue_name, j.limit_key
         )
-        SELECT array_agg(DISTINCT moved.queue_name) INTO _queues FROM moved;
+        SELECT
+            array_agg(DISTINCT moved.queue_name),
+            array_agg(DISTINCT moved.limit_key) FILTER (WHERE moved.limit_key IS NOT NULL)
+        INTO queues, limits
+        FROM moved;
     END IF;
-    RETURN _queues;
 END $$

@@ -28,6 +28,7 @@ BEGIN
             WHEN j.status = 'doing' AND j.abort_requested THEN 0
             WHEN retry_at > clock_timestamp() THEN 1
             WHEN coalesce(new_lock, j.lock) IS NOT NULL THEN 2
+            WHEN j.limit_key IS NOT NULL THEN 3
             ELSE 0
         END,
         abort_requested = false,
@@ -51,6 +52,8 @@ BEGIN
     WHERE _job.status = 'doing';
     INSERT INTO lock_notes (lock)
     SELECT DISTINCT l.lock FROM unnest(ARRAY[_job.lock, new_lock]) AS l (lock) WHERE l.lock IS NOT NULL;
+    INSERT INTO lock_notes (lock, is_limit)
+    SELECT _job.limit_key, true WHERE _job.limit_key IS NOT NULL;
     INSERT INTO procrastinate_events (job_id, type)
     VALUES ($1, CASE _job.status WHEN 'doing' THEN 'deferred_for_retry' ELSE 'retried' END
         ::procrastinate_job_event_type);

@@ -34,10 +34,18 @@ AS $$
 DECLARE
     _stored bigint[];
     _locks text[];
+    _limits text[];
+    _slot_limits text[];
     _ack record;
     _due_locks text[];
+    _due_limits text[];
     _due_upto timestamptz;
     _note_locks text[];
+    _note_limits text[];
+    _rooms jsonb;
+    _job claimed_job;
+    _has_more boolean := false;
+    _next_until double precision;
     _note_upto bigint;
     _lane record;
     _moved varchar[];
@@ -50,28 +58,43 @@ DECLARE
     _suspect boolean;
 BEGIN
     IF _done_ids <> '{}' THEN
-        SELECT a.stored, a.freed INTO _stored, _locks
+        SELECT a.stored, a.freed, a.slots INTO _stored, _locks, _limits
         FROM ack_v1(_worker_id, _done_ids, _done_claims, _done_extras) AS a;
     END IF;
     IF _outcomes IS NOT NULL THEN
-        SELECT o.stored, o.freed INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
+        SELECT o.stored, o.freed, o.slots INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
         _stored := _stored || _ack.stored;
         _locks := _locks || _ack.freed;
+        _limits := _limits || _ack.slots;
     END IF;
     IF _slots > 0 THEN
         _began := clock_timestamp();
-        SELECT d.locks, d.queues, d.upto INTO _due_locks, _moved, _due_upto
+        SELECT d.locks, d.limits, d.queues, d.upto INTO _due_locks, _due_limits, _moved, _due_upto
         FROM promote_due_v1(_due_from) AS d;
-        SELECT n.locks, n.upto INTO _note_locks, _note_upto FROM take_notes_v1(_note_from) AS n;
+        SELECT n.locks, n.limits, n.upto INTO _note_locks, _note_limits, _note_upto
+        FROM take_notes_v1(_note_from) AS n;
         _locks := _locks || _due_locks || _note_locks;
+        _limits := _limits || _due_limits || _note_limits;
         _looked := extract(epoch FROM clock_timestamp() - _began);
+        -- Most tables have no rule: this probe is all that a limit or a pause costs elsewhere.
+        PERFORM FROM rules LIMIT 1;
+        IF FOUND THEN
+            SELECT r.rooms, r.limits, r.next_seconds INTO _rooms, _slot_limits, _next_until
+            FROM rooms_v1(_queues) AS r;
+            _limits := _limits || _slot_limits;
+        END IF;
     END IF;
     IF _locks IS NOT NULL THEN
-        _moved := _moved || promote_locks_v1(_locks);
+        SELECT p.queues, p.limits INTO _ack FROM promote_locks_v1(_locks) AS p;
+        _moved := _moved || _ack.queues;
+        _limits := _limits || _ack.limits;
+    END IF;
+    IF _limits IS NOT NULL THEN
+        _moved := _moved || promote_limits_v1(_limits);
     END IF;
 
     IF _alone THEN
-        RETURN QUERY SELECT * FROM claim_suspect_v1(_worker_id, _queues);
+        RETURN QUERY SELECT * FROM claim_suspect_v1(_worker_id, _queues, _rooms);
         _left := 0;
     ELSIF _slots > 0 AND _sweep < 2 THEN
         FOR _lane IN
@@ -93,28 +116,62 @@ BEGIN
             SELECT l.queue_name, l.priority, l.first_id
             FROM unnest(_lane_queues, _lane_priorities, _lane_from) AS l (queue_name, priority, first_id)
         LOOP
-            RETURN QUERY SELECT * FROM claim_lane_v1(
-                _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left
-            );
-            GET DIAGNOSTICS _got = ROW_COUNT;
-            _left := _left - _got;
+            IF _rooms IS NULL THEN
+                RETURN QUERY SELECT * FROM claim_lane_v1(
+                    _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left
+                );
+                GET DIAGNOSTICS _got = ROW_COUNT;
+                _left := _left - _got;
+            ELSE
+                FOR _job IN SELECT * FROM claim_ruled_v1(
+                    _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left, _rooms
+                ) LOOP
+                    IF _job.id IS NULL THEN
+                        _rooms := _job.args;
+                        _has_more := _has_more OR _job.attempts > 0;
+                    ELSE
+                        RETURN NEXT _job;
+                        _left := _left - 1;
+                    END IF;
+                END LOOP;
+            END IF;
             EXIT WHEN _left <= 0;
         END LOOP;
     END IF;
     IF _left > 0 AND _sweep > 0 THEN
         _began := clock_timestamp();
         FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(_queues) AS l LOOP
-            RETURN QUERY SELECT * FROM claim_lane_v1(
-                _worker_id, _lane.queue_name, _lane.priority, 0, _left
-            );
-            GET DIAGNOSTICS _got = ROW_COUNT;
-            _left := _left - _got;
+            IF _rooms IS NULL THEN
+                RETURN QUERY SELECT * FROM claim_lane_v1(
+                    _worker_id, _lane.queue_name, _lane.priority, 0, _left
+                );
+                GET DIAGNOSTICS _got = ROW_COUNT;
+                _left := _left - _got;
+            ELSE
+                FOR _job IN SELECT * FROM claim_ruled_v1(
+                    _worker_id, _lane.queue_name, _lane.priority, 0, _left, _rooms
+                ) LOOP
+                    IF _job.id IS NULL THEN
+                        _rooms := _job.args;
+                        _has_more := _has_more OR _job.attempts > 0;
+                    ELSE
+                        RETURN NEXT _job;
+                        _left := _left - 1;
+                    END IF;
+                END LOOP;
+            END IF;
             EXIT WHEN _left <= 0;
         END LOOP;
         SELECT true INTO _suspect
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo' AND j.gate = 0 AND j.lost >= 2
           AND (_queues IS NULL OR j.queue_name = ANY(_queues))
+          AND (
+              _rooms IS NULL OR (
+                  coalesce((_rooms ->> ('queue:' || j.queue_name))::integer, 1) > 0
+                  AND coalesce((_rooms ->> ('task:' || j.task_name))::integer, 1) > 0
+              )
+          )
         LIMIT 1;
         _swept := extract(epoch FROM clock_timestamp() - _began);
     END IF;
@@ -125,6 +182,7 @@ BEGIN
           AND coalesce(j.scheduled_at, '-infinity') >= _due_from
         ORDER BY coalesce(j.scheduled_at, '-infinity')
         LIMIT 1;
+        _next_due := least(_next_due, _next_until);
     END IF;
 
     -- What became ready and does not fit here may fit elsewhere.
@@ -141,7 +199,7 @@ BEGIN
                 OR cardinality(coalesce(_stored, '{}')) < cardinality(_done_ids) THEN _stored
             END,
             'note_upto', _note_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
-            'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
+            'has_more', _has_more, 'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
         )::text,
         NULL, NULL, NULL, NULL
     )::claimed_job;

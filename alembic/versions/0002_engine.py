@@ -33,8 +33,9 @@ SET enable_memoize = off"""
 OURS = (
     "set_gate", "after_insert", "ack_v1", "outcomes_v1", "outcome_alone_v1", "promote_due_v1",
     "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1", "claim_lane_v1",
-    "claim_suspect_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
-    "cancel_v1", "extend_attempts_v1",
+    "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "promote_limits_v1", "unpark_v1", "rooms_v1",
+    "sweep_limits_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
+    "cancel_v1", "extend_attempts_v1", "rule_v1",
 )  # fmt: skip
 THEIRS = (
     "fetch_job_v2", "finish_job_v1", "cancel_job_v1", "retry_job_v2", "retry_job_v1",
@@ -59,7 +60,7 @@ def upgrade() -> None:
     """)
     op.execute(f"""
         CREATE TRIGGER set_gate BEFORE INSERT ON {schema}.procrastinate_jobs
-        FOR EACH ROW WHEN (NEW.lock IS NOT NULL OR NEW.scheduled_at IS NOT NULL)
+        FOR EACH ROW WHEN (NEW.lock IS NOT NULL OR NEW.scheduled_at IS NOT NULL OR NEW.limit_key IS NOT NULL)
         EXECUTE FUNCTION {schema}.set_gate()
     """)
     op.execute(f"""
@@ -97,7 +98,9 @@ def _columns(schema: str) -> None:
             ADD COLUMN claim integer NOT NULL DEFAULT 0,         -- +1 at every claim: the fence
             ADD COLUMN lost smallint NOT NULL DEFAULT 0,         -- +1 at every rescue
             ADD COLUMN interrupted smallint NOT NULL DEFAULT 0,  -- +1 at every shutdown it was cut by
-            ADD COLUMN gate smallint NOT NULL DEFAULT 0,  -- 0 ready, 1 future, 2 behind its lock
+            ADD COLUMN gate smallint NOT NULL DEFAULT 0,  -- 0 ready, else why not: see set_gate
+            ADD COLUMN limit_key text,   -- its jobs share so many slots, of the whole fleet
+            ADD COLUMN at_most integer,  -- how many, where no rule of the key says it
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
             ADD COLUMN finished_at timestamptz
@@ -132,7 +135,13 @@ def _indexes(schema: str) -> None:
         f"""CREATE INDEX jobs_behind ON {jobs} (lock, priority DESC, id)
             WHERE status = 'todo' AND gate = 2""",
         f"""CREATE UNIQUE INDEX jobs_occupant ON {jobs} (lock)
-            WHERE gate = 0 AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
+            WHERE gate IN (0, 3, 5) AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
+        f"""CREATE INDEX jobs_limited ON {jobs} (limit_key, priority DESC, id)
+            WHERE status = 'todo' AND gate = 3""",
+        f"""CREATE INDEX jobs_slots ON {jobs} (limit_key)
+            WHERE gate = 0 AND status IN ('todo', 'doing') AND limit_key IS NOT NULL""",
+        f"""CREATE INDEX jobs_parked ON {jobs} (task_name, queue_name, priority DESC, id)
+            WHERE status = 'todo' AND gate = 5""",
         f"""CREATE INDEX jobs_suspect ON {jobs} (id)
             WHERE status = 'todo' AND gate = 0 AND lost >= 2""",
         # Also those without a worker: a plain one lets go of its jobs when it leaves.
@@ -159,13 +168,15 @@ def _tables(schema: str) -> None:
     """)
     op.execute(f"CREATE UNIQUE INDEX hub_one_row ON {schema}.hub ((true))")
     op.execute(f"INSERT INTO {schema}.hub (lowest_worker_version) VALUES (1)")
-    # Append-only: which locks changed, for the workers to look at.
+    # Append-only: which locks and limits changed, for the workers to look at.
     op.execute(f"""
         CREATE TABLE {schema}.lock_notes (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            lock text NOT NULL
+            lock text NOT NULL,
+            is_limit boolean NOT NULL DEFAULT false
         )
     """)
+    _rules(schema)
     # Append-only: who asked that a running job stop. It counts for the claim it names, no later one.
     op.execute(f"""
         CREATE TABLE {schema}.cancel_requests (
@@ -202,6 +213,30 @@ def _tables(schema: str) -> None:
         )
     """)
     op.execute(f"INSERT INTO {schema}.upkeep (name) VALUES ('prune'), ('horizon'), ('locks')")
+
+
+def _rules(schema: str) -> None:
+    """Limits and pauses that somebody set; what a task declares for its key is with its jobs."""
+    op.execute(f"""
+        CREATE TABLE {schema}.rules (
+            name text PRIMARY KEY,  -- "queue:NAME", "task:NAME" or a key
+            kind text NOT NULL GENERATED ALWAYS AS (
+                CASE
+                    WHEN name LIKE 'queue:%' THEN 'queue'
+                    WHEN name LIKE 'task:%' THEN 'task'
+                    ELSE 'key'
+                END
+            ) STORED,
+            at_most integer CHECK (at_most > 0),
+            paused_at timestamptz,
+            paused_until timestamptz,
+            reason text
+        )
+    """)
+    op.execute(f"CREATE INDEX rules_lanes ON {schema}.rules (name) WHERE kind <> 'key'")
+    op.execute(f"""
+        CREATE INDEX rules_until ON {schema}.rules (paused_until) WHERE paused_until IS NOT NULL
+    """)
 
 
 def _attempts(schema: str) -> None:
@@ -299,16 +334,19 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {schema}.{name}")
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
-            {schema}.cancel_requests, {schema}.upkeep
+            {schema}.cancel_requests, {schema}.upkeep, {schema}.rules
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
-    for index in ("ready", "due", "behind", "occupant", "suspect", "running", "ended"):
+    for index in (
+        "ready", "due", "behind", "occupant", "limited", "slots", "parked", "suspect", "running", "ended",
+    ):  # fmt: skip
         op.execute(f"DROP INDEX {schema}.jobs_{index}")
     op.execute(f"DROP INDEX {schema}.procrastinate_jobs_queueing_lock_idx_v1")
     _run(schema, "reset_storage")
     op.execute(f"""
         ALTER TABLE {schema}.procrastinate_jobs
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
+            DROP COLUMN limit_key, DROP COLUMN at_most,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
 

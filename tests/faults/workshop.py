@@ -138,6 +138,24 @@ def hold_pool(ctx: Context, door: str) -> None:
         connection.close()
 
 
+@hub.task(name="doze")
+async def doze(name: str) -> None:
+    """Sleep, and note from when to when."""
+    began = await clock()
+    await asyncio.sleep(0.3)
+    async with hub.async_engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO naps VALUES (:name, :began, clock_timestamp())"),
+            {"name": name, "began": began},
+        )
+
+
+async def clock() -> object:
+    """The time of the database."""
+    async with hub.async_engine.connect() as connection:
+        return await connection.scalar(text("SELECT clock_timestamp()"))
+
+
 @hub.task(name="section")
 def section(ctx: Context, name: str) -> None:
     """Note when it is in the section that its lock guards, and when it left."""

@@ -30,10 +30,16 @@ T = TypeVar("T")
 DEFERRERS = 3
 WORKERS = 2
 LOCKS = (None, "a", "a", "b")
+LIMITS = {"x": 2, "y": 1}
 LEASE_SECONDS = 60.0
-# Lock, priority, and whether it is for later.
+# Lock, limit, priority, and whether it is for later.
 JOBS = st.lists(
-    st.tuples(st.sampled_from(LOCKS), st.integers(0, 1), st.sampled_from([False, False, True])),
+    st.tuples(
+        st.sampled_from(LOCKS),
+        st.sampled_from((None, None, *LIMITS)),
+        st.integers(0, 1),
+        st.sampled_from([False, False, True]),
+    ),
     min_size=1,
     max_size=5,
 )
@@ -45,6 +51,7 @@ class Known:
 
     lock: str | None
     priority: int
+    limit: str | None = None
     state: str = "todo"
     is_future: bool = False
     lost: int = 0
@@ -100,7 +107,7 @@ class Engine(RuleBasedStateMachine):
         self.loop.close()
 
     @initialize(jobs=JOBS)
-    def begin(self, jobs: list[tuple[str | None, int, bool]]) -> None:
+    def begin(self, jobs: list[tuple[str | None, str | None, int, bool]]) -> None:
         self.defer(0, jobs, "commit")
 
     # Jobs come. Hypothesis leaves some rules out of each example: what every one needs is one rule.
@@ -110,21 +117,23 @@ class Engine(RuleBasedStateMachine):
         jobs=JOBS,
         then=st.sampled_from(["commit", "commit", "leave open", "roll back"]),
     )
-    def defer(self, n: int, jobs: list[tuple[str | None, int, bool]], then: str) -> None:
-        for lock, priority, is_future in jobs:
+    def defer(
+        self, n: int, jobs: list[tuple[str | None, str | None, int, bool]], then: str
+    ) -> None:
+        for lock, limit, priority, is_future in jobs:
             row = (
                 self.deferrers[n]
                 .execute(
                     "INSERT INTO taskhub.procrastinate_jobs "
-                    "(queue_name, task_name, priority, lock, scheduled_at) "
-                    "VALUES ('q', 't', %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
+                    "(queue_name, task_name, priority, lock, limit_key, at_most, scheduled_at) "
+                    "VALUES ('q', 't', %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
                     "RETURNING id",
-                    (priority, lock, is_future),
+                    (priority, lock, limit, LIMITS.get(limit or ""), is_future),
                 )
                 .fetchone()
             )
             assert row is not None
-            self.unsure[n][row[0]] = Known(lock, priority, is_future=is_future)
+            self.unsure[n][row[0]] = Known(lock, priority, limit, is_future=is_future)
         if then != "leave open":
             self.finish(n, commit=then == "commit")
 
@@ -249,6 +258,30 @@ class Engine(RuleBasedStateMachine):
         locks = [j.lock for j in self.jobs.values() if j.state == "doing" and j.lock is not None]
         assert len(locks) == len(set(locks))
 
+    @invariant()
+    def no_limit_is_exceeded(self) -> None:
+        for limit, at_most in LIMITS.items():
+            row = self.admin.execute(
+                "SELECT count(*) AS ready, count(*) FILTER (WHERE status = 'doing') AS running "
+                "FROM taskhub.procrastinate_jobs "
+                "WHERE limit_key = %s AND gate = 0 AND status IN ('todo', 'doing')",
+                (limit,),
+            ).fetchone()
+            assert row is not None
+            assert row["ready"] <= at_most
+            assert row["running"] == len(self.of(limit, "doing"))
+
+    def of(self, limit: str, state: str) -> list[int]:
+        return [i for i, j in self.jobs.items() if j.limit == limit and j.state == state]
+
+    @rule(pick=st.integers(0, 99))
+    def a_user_cancels_a_waiting_job(self, pick: int) -> None:
+        waiting = [i for i, j in self.jobs.items() if j.state == "todo"]
+        if waiting:
+            job_id = sorted(waiting)[pick % len(waiting)]
+            self.admin.execute("SELECT taskhub.cancel_v1(%s, NULL)", (job_id,))
+            self.jobs[job_id].state = "cancelled"
+
     @rule(n=st.integers(0, WORKERS - 1))
     def whoever_looks_at_everything_gets_all_that_can_run(self, n: int) -> None:
         busy = {j.lock for j in self.jobs.values() if j.state == "doing"}
@@ -257,11 +290,18 @@ class Engine(RuleBasedStateMachine):
         for lock in {j.lock for j in ready.values()} - busy - {None}:
             # By priority, then in the order of the ids; one job at a time.
             wanted.add(min((-j.priority, i) for i, j in ready.items() if j.lock == lock)[1])
+        limited = {i for i in wanted if self.jobs[i].limit is not None}
+        wanted -= limited
         suspects = {i for i in wanted if self.jobs[i].lost >= 2}
 
         self.tick(n, [], 1000, must_sweep=True)
 
         assert {i for i in wanted if self.jobs[i].state == "doing"} == wanted - suspects
+        for limit, at_most in LIMITS.items():
+            # A job that must be claimed alone may have a slot and not run yet.
+            left = [i for i in limited & set(self.of(limit, "todo")) if self.jobs[i].lost < 2]
+            alone = [i for i in self.of(limit, "todo") if self.jobs[i].lost >= 2]
+            assert not left or len(self.of(limit, "doing")) + len(alone) >= at_most
 
 
 def test_the_engine_does_what_the_model_does(hub: Hub) -> None:

@@ -10,6 +10,7 @@ from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
+from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
@@ -32,6 +33,7 @@ __all__ = [
     "JobEvent",
     "JobFailed",
     "JobNotDone",
+    "Limit",
     "OtherDatabase",
     "Retry",
     "Snooze",

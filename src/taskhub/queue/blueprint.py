@@ -91,6 +91,8 @@ class Blueprint:
         retry: RetryValue = False,
         priority: int = 0,
         lock: str | None = None,
+        limit: str | None = None,
+        at_most: int | None = None,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
@@ -105,6 +107,8 @@ class Blueprint:
             retry: Backoff, a number of retries, True, or procrastinate's RetryStrategy; a task
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
+            limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
+                arguments. `hub.limit(...)` changes the number for one key at run time.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.

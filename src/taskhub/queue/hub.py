@@ -26,6 +26,7 @@ from taskhub.queue.context import check_claim, running
 from taskhub.queue.cron_actions import Crons
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
+from taskhub.queue.limits import Limits
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
 from taskhub.queue.task import DeferOptions, Task
@@ -33,7 +34,7 @@ from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
 
 
-class Hub(Blueprint):
+class Hub(Limits, Blueprint):
     """One database with its tasks; nothing is opened before it is needed.
 
     Args:

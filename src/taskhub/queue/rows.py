@@ -22,6 +22,8 @@ class NewJob(NamedTuple):
     args: str
     delay_seconds: float | None
     at: datetime | None
+    limit_key: str | None = None
+    at_most: int | None = None
 
 
 def insert_parameters(jobs: Sequence[NewJob]) -> Iterator[dict[str, str]]:
@@ -40,8 +42,9 @@ def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> 
         end = start + ROWS_AT_ONCE
         rows = [
             f"{job_id}\t{_word(queue)}\t{_word(task)}\t{priority}\t{_word(lock)}\t{_escaped(args)}\t"
-            f"{_word(due if at is None else at.isoformat())}\n"
-            for job_id, (queue, task, priority, lock, _, args, _, at) in zip(
+            f"{_word(due if at is None else at.isoformat())}\t{_word(limit)}\t"
+            f"{chr(92) + 'N' if at_most is None else at_most}\n"
+            for job_id, (queue, task, priority, lock, _, args, _, at, limit, at_most) in zip(
                 ids[start:end], jobs[start:end], strict=True
             )
         ]

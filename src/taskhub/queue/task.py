@@ -18,6 +18,7 @@ from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.defer import NewJob
 from taskhub.queue.jobs import Job
+from taskhub.queue.limits import check_declared
 from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
 from taskhub.queue.storable import (
@@ -46,6 +47,8 @@ class DeferOptions(TypedDict, total=False):
         queue: at most 40 bytes.
         priority: the higher runs first; 0 if nothing is said.
         lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
+        limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
+        at_most: how many, unless `hub.limit(...)` says otherwise for the key.
         queueing_lock: at most one job with it may wait; another one is refused.
         delay: seconds or timedelta from now, on the database's clock.
         at: a time with its zone, instead of delay.
@@ -57,6 +60,8 @@ class DeferOptions(TypedDict, total=False):
     queue: str
     priority: int
     lock: str
+    limit: str
+    at_most: int
     queueing_lock: str
     delay: float | timedelta
     at: datetime
@@ -104,9 +109,10 @@ class Task(Generic[P, R]):
             )
 
     def _check_templates(self, options: DeferOptions) -> None:
-        for key in ("lock", "queueing_lock"):
+        for key in ("lock", "queueing_lock", "limit"):
             if template := options.get(key):
                 self.parameters.check_template(str(template), key)
+        check_declared({**self.options_given, **options})
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -229,13 +235,15 @@ class Task(Generic[P, R]):
         queue = check_text(self._queue, "queue", MAX_NAME_BYTES)
         priority = check_priority(options.get("priority", 0))
         name, parameters, max_bytes = self.name, self.parameters, self.hub.settings.max_args_bytes
-        is_locked = "lock" in options or "queueing_lock" in options
+        is_locked = "lock" in options or "queueing_lock" in options or "limit" in options
+        at_most = options.get("at_most")
 
         def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
             text, given = parameters.write(args, kwargs, max_bytes)
             lock = self._filled("lock", given) if is_locked else None
             twin = self._filled("queueing_lock", given) if is_locked else None
-            return NewJob(queue, name, priority, lock, twin, text, delay_seconds, at)
+            key = self._filled("limit", given) if is_locked else None
+            return NewJob(queue, name, priority, lock, twin, text, delay_seconds, at, key, at_most)
 
         return row
 

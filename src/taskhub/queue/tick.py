@@ -31,10 +31,11 @@ class Answer:
 
     Attributes:
         stored: ids of the acks that were stored; None is all of them.
-        is_full: whether all slots were filled, so that more may be ready.
+        is_full: whether all slots were filled, or `has_more`, so that more may be ready.
         was_complete: whether every ready job was within reach, so that no claim means none is ready.
         next_due_seconds: when the next future job is due; None: there is none, or nobody looked.
         has_suspect: a job waits that must be claimed alone.
+        has_more: jobs of a task without room were set aside, and there is more behind them.
     """
 
     claimed: list[Claimed]
@@ -43,6 +44,7 @@ class Answer:
     was_complete: bool
     next_due_seconds: float | None
     has_suspect: bool
+    has_more: bool
 
 
 @dataclass(slots=True)
@@ -129,10 +131,11 @@ class Ticker:
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
-            0 < slots <= len(claimed),
+            0 < slots <= len(claimed) or bool(told["has_more"]),
             sweep == 2 or not slots,
             told["next_due_seconds"],
             bool(told["suspect"]),
+            bool(told["has_more"]),
         )
 
     def _sweep_mode(self, now: float) -> int:

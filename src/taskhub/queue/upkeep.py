@@ -42,6 +42,7 @@ class Upkeep:
         self._next_slow_round = now
         self._next_rescue = now + wait_seconds
         self._swept_lock: str | None = None
+        self._swept_limit: str | None = None
         self._chores: asyncio.Task[None] | None = None
 
     @property
@@ -122,10 +123,11 @@ class Upkeep:
 
     async def _sweep_locks(self, connection: psycopg.AsyncConnection[Any]) -> None:
         cursor = await connection.execute(
-            sql.load("sweep_locks", self._schema), {"after": self._swept_lock or ""}
+            sql.load("sweep_locks", self._schema),
+            {"after": self._swept_lock or "", "after_limit": self._swept_limit or ""},
         )
         row = await cursor.fetchone()
-        self._swept_lock = row[0] if row is not None else None
+        self._swept_lock, self._swept_limit = row if row is not None else (None, None)
 
     async def _unknown(
         self,

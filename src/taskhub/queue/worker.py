@@ -178,7 +178,7 @@ class Worker:
             return False
         if self._stopping:
             return True
-        if self.wait or answer is None or answer.claimed or tenure.suspect_waits:
+        if self.wait or answer is None or answer.claimed or answer.has_more or tenure.suspect_waits:
             return False
         # Before the end of a burst, one look at everything.
         was_last_look, tenure.must_sweep = tenure.must_sweep, True

@@ -4,7 +4,7 @@
 -- A delay counts from now on the database's clock, not from the start of the transaction.
 -- Ids come back in the order of the array.
 INSERT INTO {schema}.procrastinate_jobs
-    (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
+    (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most)
 SELECT
     job.queue_name,
     job.task_name,
@@ -12,7 +12,9 @@ SELECT
     job.lock,
     job.queueing_lock,
     job.args::jsonb,
-    coalesce(job.at, clock_timestamp() + make_interval(secs => job.delay_seconds))
+    coalesce(job.at, clock_timestamp() + make_interval(secs => job.delay_seconds)),
+    job.limit_key,
+    job.at_most
 FROM ROWS FROM (
     json_to_recordset(%(jobs)s::text::json) AS (
         queue_name varchar,
@@ -22,7 +24,9 @@ FROM ROWS FROM (
         queueing_lock text,
         args text,
         delay_seconds double precision,
-        at timestamptz
+        at timestamptz,
+        limit_key text,
+        at_most integer
     )
 ) WITH ORDINALITY AS job
 ORDER BY job.ordinality

@@ -66,7 +66,12 @@ WITH RECURSIVE holders AS (
 ), rescued AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = dead.next_status,
-        gate = (dead.next_status = 'todo' AND j.lock IS NOT NULL)::integer * 2,
+        gate = CASE
+            WHEN dead.next_status <> 'todo' THEN 0
+            WHEN j.lock IS NOT NULL THEN 2
+            WHEN j.limit_key IS NOT NULL THEN 3
+            ELSE 0
+        END,
         lost = j.lost + 1,
         abort_requested = false,
         finished_at = CASE WHEN dead.next_status <> 'todo' THEN now() END,
@@ -79,7 +84,7 @@ WITH RECURSIVE holders AS (
     WHERE j.id = dead.id
     RETURNING
         j.id, j.claim, j.attempts, j.lost, j.status, j.queue_name, j.task_name, j.worker_id,
-        j.started_at, j.lock
+        j.started_at, j.lock, j.limit_key
 ), noted AS (
     INSERT INTO {schema}.attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
@@ -93,6 +98,9 @@ WITH RECURSIVE holders AS (
 ), freed AS (
     INSERT INTO {schema}.lock_notes (lock)
     SELECT DISTINCT rescued.lock FROM rescued WHERE rescued.lock IS NOT NULL
+), let_go AS (
+    INSERT INTO {schema}.lock_notes (lock, is_limit)
+    SELECT DISTINCT rescued.limit_key, true FROM rescued WHERE rescued.limit_key IS NOT NULL
 ), woken AS (
     SELECT pg_notify('{schema}', q.queue_name)
     FROM (SELECT DISTINCT rescued.queue_name FROM rescued WHERE rescued.status = 'todo') AS q

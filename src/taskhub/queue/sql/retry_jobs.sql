@@ -22,7 +22,7 @@ WITH asked AS (
 ), back AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = 'todo',
-        gate = CASE WHEN j.lock IS NULL THEN 0 ELSE 2 END,
+        gate = CASE WHEN j.lock IS NOT NULL THEN 2 WHEN j.limit_key IS NOT NULL THEN 3 ELSE 0 END,
         attempts = 0,
         lost = 0,
         interrupted = 0,
@@ -38,10 +38,13 @@ WITH asked AS (
         ) THEN j.queueing_lock END
     FROM placed
     WHERE j.id = placed.id
-    RETURNING j.id, j.lock, j.queue_name
+    RETURNING j.id, j.lock, j.limit_key, j.queue_name
 ), noted AS (
     INSERT INTO {schema}.lock_notes (lock)
     SELECT DISTINCT back.lock FROM back WHERE back.lock IS NOT NULL
+), noted_limits AS (
+    INSERT INTO {schema}.lock_notes (lock, is_limit)
+    SELECT DISTINCT back.limit_key, true FROM back WHERE back.limit_key IS NOT NULL
 ), woken AS (
     SELECT pg_notify('{schema}', q.queue_name)
     FROM (SELECT DISTINCT back.queue_name FROM back) AS q

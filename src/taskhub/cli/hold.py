@@ -1,0 +1,132 @@
+"""The verbs that hold jobs back: limits, pause, resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taskhub.cli.errors import PARTLY
+from taskhub.cli.look import read_since
+from taskhub.cli.options import Asked, Verbs, say, verb
+from taskhub.cli.output import Column, write_object, write_rows
+
+COLUMNS = (
+    Column("name"),
+    Column("at_most", "at most", right=True),
+    Column("running", right=True),
+    Column("paused_at", "paused since"),
+    Column("paused_until", "until"),
+    Column("reason", wide=True),
+)
+
+
+@click.group(
+    "limits",
+    cls=Verbs,
+    invoke_without_command=True,
+    examples=(
+        "taskhub limits",
+        "taskhub limits set queue:mail --at-most 10",
+        "taskhub limits set task:send --at-most 2",
+        "taskhub limits rm tenant:7",
+    ),
+)
+@click.pass_context
+def limits(ctx: click.Context) -> None:
+    """The limits and pauses in force, and what runs under each.
+
+    Those that a task declares for its keys are not listed: they are with its jobs.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    asked: Asked = ctx.obj
+    hub, _ = asked.hub(tasks=False)
+    found = hub.limits()
+    hub.close()
+    write_rows(asked, found, COLUMNS, key="name")
+
+
+@limits.command("set", examples=("taskhub limits set queue:mail --at-most 10",))
+@click.argument("name")
+@click.option("--at-most", type=click.IntRange(1, 2**31 - 1), required=True, help="Jobs at once.")
+@click.pass_obj
+def set_(asked: Asked, name: str, at_most: int) -> None:
+    """Let at most so many jobs of queue:NAME, task:NAME or a key run at once, from now on."""
+    hub, _ = asked.hub(tasks=False)
+    hub.limit(name, at_most=at_most)
+    hub.close()
+    write_object(asked, {"name": name, "at_most": at_most}, key="name")
+
+
+@limits.command("rm", examples=("taskhub limits rm queue:mail",))
+@click.argument("name")
+@click.pass_context
+def rm(ctx: click.Context, name: str) -> None:
+    """Take a limit away; exit code 7 if there was none. A pause stays."""
+    asked: Asked = ctx.obj
+    hub, _ = asked.hub(tasks=False)
+    was_there = hub.unlimit(name)
+    hub.close()
+    _tell(ctx, name, was_there, "removed", f"{name} had no limit of its own")
+
+
+@verb(
+    "pause",
+    examples=(
+        "taskhub pause mail --reason 'provider is down' --until 2h",
+        "taskhub pause --task send_reset",
+        "taskhub pause --key tenant:7 --until 2030-01-01T06:00Z",
+    ),
+)
+@click.argument("queue", required=False)
+@click.option("--task", help="A task, in whatever queue, instead of a queue.")
+@click.option("--key", help="A key that tasks name by limit=.")
+@click.option("--reason", default="", help="Kept beside it.")
+@click.option("--until", callback=read_since, help="From now on 30m, 2h, 1d, or an ISO time.")
+def pause(
+    asked: Asked, queue: str | None, task: str | None, key: str | None, reason: str, until: Any
+) -> None:
+    """Start no more jobs of a queue, a task or a key; what runs goes on."""
+    _exactly_one(queue, task, key)
+    hub, _ = asked.hub(tasks=False)
+    hub.pause(queue=queue, task=task, key=key, reason=reason, until=until)
+    hub.close()
+    name = _name(queue, task, key)
+    write_object(asked, {"name": name, "outcome": "paused"}, key="name")
+
+
+@verb("resume", examples=("taskhub resume mail", "taskhub resume --task send_reset"))
+@click.argument("queue", required=False)
+@click.option("--task", help="A task instead of a queue.")
+@click.option("--key", help="A key that tasks name by limit=.")
+@click.pass_context
+def resume(
+    ctx: click.Context, asked: Asked, queue: str | None, task: str | None, key: str | None
+) -> None:
+    """Let jobs of a queue, a task or a key start again; exit code 7 if it was not paused."""
+    _exactly_one(queue, task, key)
+    hub, _ = asked.hub(tasks=False)
+    was_there = hub.resume(queue=queue, task=task, key=key)
+    hub.close()
+    name = _name(queue, task, key)
+    _tell(ctx, name, was_there, "resumed", f"{name} was not paused")
+
+
+def _exactly_one(*given: str | None) -> None:
+    if sum(one is not None for one in given) != 1:
+        raise click.UsageError("give one of QUEUE, --task and --key")
+
+
+def _name(queue: str | None, task: str | None, key: str | None) -> str:
+    if queue is not None:
+        return f"queue:{queue}"
+    return f"task:{task}" if task is not None else str(key)
+
+
+def _tell(ctx: click.Context, name: str, was_there: bool, done: str, otherwise: str) -> None:
+    outcome = done if was_there else "unchanged"
+    write_object(ctx.obj, {"name": name, "outcome": outcome}, key="name")
+    if not was_there:
+        say(otherwise)
+        ctx.exit(PARTLY)
