@@ -23,8 +23,8 @@ rolled back; a figure is the median of five, after ten calls that warm caches an
 on where the last one ended; once a second one looks at everything. Stale: the table was last analysed
 when it was empty; fresh: just now; no autovacuum between, but where jobs were set aside for a paused
 task the table is vacuumed once, as autovacuum does when 10,000 of them were. Plans
-are those of all nested statements as auto_explain shows them, compared by node, table and index with those of the almost empty table. Buffers
-are shared hits and reads; the clock is for reading only."""
+are those of all nested statements as auto_explain shows them, compared by node, table and index with
+those of the almost empty table. Buffers are shared hits and reads; the clock is for reading only."""
 
 SLOTS = 100
 READY_JOBS = 4_000
