@@ -123,19 +123,18 @@ class Ticker:
             "notify": self._may_notify(now),
         }
         cursor = await connection.execute(self._query, parameters)
-        rows = await cursor.fetchall()
-        told = json.loads(rows.pop()[6])
-        claimed = list(map(Claimed._make, rows))
+        *rows, last = await cursor.fetchall()
+        told, claimed = json.loads(last[6]), list(map(Claimed._make, rows))
         if slots:
             self._remember(claimed, told, now, sweep)
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
-            0 < slots <= len(claimed) or bool(told["has_more"]),
+            told["has_more"] or 0 < slots <= len(claimed),
             sweep == 2 or not slots,
             told["next_due_seconds"],
             bool(told["suspect"]),
-            bool(told["has_more"]),
+            told["has_more"],
         )
 
     def _sweep_mode(self, now: float) -> int:
