@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from taskhub.queue.context import Context
+from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.retries import RetryValue
 from taskhub.queue.task import DeferOptions, Task
 
@@ -55,6 +56,11 @@ class Blueprint:
         lock: str | None = None,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
+        executor: ExecutorName | None = None,
+        timeout: float | None = None,
+        memory_mb: float | None = None,
+        cpu_seconds: float | None = None,
+        open_files: int | None = None,
     ) -> TaskDecorator: ...
 
     def task(self, *functions: Any, **declared: Any) -> Any:
@@ -67,10 +73,13 @@ class Blueprint:
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
             aliases: former names under which jobs may still wait.
+            executor: "async", "thread" or "process"; default: the loop for a coroutine, else a thread.
+            timeout: seconds after which the job is stopped; see docs/executors.md for how.
+            memory_mb, cpu_seconds, open_files: what a job in a process may take.
 
         Raises:
-            ValueError: the name is taken, or a template names no parameter.
-            TypeError: the function takes *args.
+            ValueError: the name is taken, a template names no parameter, or a limit cannot be.
+            TypeError: the function takes *args, or cannot run in this executor.
         """
 
         def declare(target: Callable[..., Any]) -> Task[..., Any]:
@@ -86,8 +95,21 @@ class Blueprint:
         queue: str | None = None,
         retry: RetryValue = False,
         aliases: tuple[str, ...] = (),
+        executor: ExecutorName | None = None,
+        timeout: float | None = None,
+        memory_mb: float | None = None,
+        cpu_seconds: float | None = None,
+        open_files: int | None = None,
         **options: Any,
     ) -> Task[..., Any]:
+        execution = Execution.of(
+            function,
+            executor=executor,
+            timeout=timeout,
+            memory_mb=memory_mb,
+            cpu_seconds=cpu_seconds,
+            open_files=open_files,
+        )
         given = {key: value for key, value in options.items() if value is not None}
         task: Task[..., Any] = Task(
             function=function,
@@ -96,6 +118,7 @@ class Blueprint:
             retry=retry,
             options_given=cast(DeferOptions, given),
             aliases=aliases,
+            execution=execution,
         )
         self._register(task)
         return task

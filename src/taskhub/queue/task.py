@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.defer import NewJob
+from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.jobs import Job
 from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
@@ -73,6 +74,7 @@ class Task(Generic[P, R]):
     retry: RetryValue = False
     options_given: DeferOptions = field(default_factory=DeferOptions)
     aliases: tuple[str, ...] = ()
+    execution: Execution | None = None
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,8 +97,15 @@ class Task(Generic[P, R]):
 
     @cached_property
     def is_async(self) -> bool:
-        """Whether it runs on the worker's event loop; otherwise it runs in a thread."""
+        """Whether calling it makes a coroutine."""
         return inspect.iscoroutinefunction(self.function)
+
+    @cached_property
+    def executor(self) -> ExecutorName:
+        """Where it runs: on the worker's event loop, in one of its threads, in a child process."""
+        if self.execution is not None:
+            return self.execution.executor
+        return "async" if self.is_async else "thread"
 
     @cached_property
     def _reader(self) -> Reader:
