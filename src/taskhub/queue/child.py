@@ -94,20 +94,21 @@ class Child:
         self.ticket, ticket.child = ticket, self
         self.jobs += 1
         self._unsent = ticket.frame
-        self._send()
+        if not self._is_sent():
+            self._loop.add_writer(self._wire, self._send)
 
     def _send(self) -> None:
-        try:
-            sent = self._wire.send(self._unsent)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # it is dead, which is noticed elsewhere
-        self._unsent = self._unsent[sent:]
-        if self._unsent:
-            self._loop.add_writer(self._wire, self._send)
-        else:
+        if self._is_sent():
             self._loop.remove_writer(self._wire)
+
+    def _is_sent(self) -> bool:
+        try:
+            self._unsent = self._unsent[self._wire.send(self._unsent) :]
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._unsent = b""  # it is dead, which is noticed elsewhere
+        return not self._unsent
 
     # What it says
 

@@ -43,6 +43,8 @@ class Child:
     def __init__(self, wire: socket.socket, told: Mapping[str, Any]) -> None:
         self._wire = wire
         self._told = told
+        self._writing = threading.Lock()
+        self._heard = b""
         self._pid = os.getpid()
         self._tasks: dict[str, Task[..., Any]] = {}
         self._runner = asyncio.Runner()
@@ -50,7 +52,7 @@ class Child:
         self._timeout: float | None = None
         self._coroutine: asyncio.Task[Any] | None = None
         self._is_late = False
-        self._is_cpu_limited = False
+        self._is_cpu_limited = self._are_files_limited = False
         self._cpu = resource.getrlimit(resource.RLIMIT_CPU)
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -77,18 +79,24 @@ class Child:
         return None if body is None else json.loads(body)
 
     def _read(self, size: int) -> bytes | None:
-        data = self._wire.recv(size)
-        while data and len(data) < size:
-            more = self._wire.recv(size - len(data))
-            data = data + more if more else b""
-        return data or None
+        while len(self._heard) < size:
+            more = self._wire.recv(262_144)
+            if not more:
+                return None
+            self._heard += more
+        read, self._heard = self._heard[:size], self._heard[size:]
+        return read
 
     def _send(self, kind: bytes, value: Any) -> None:
-        self._wire.sendall(frames.pack(kind, frames.as_json(value)))
+        self._write(frames.pack(kind, frames.as_json(value)))
+
+    def _write(self, frame: bytes) -> None:
+        with self._writing:  # a task's own threads may log
+            self._wire.sendall(frame)
 
     def _on_line(self, _: Context, record: logging.LogRecord, line: str) -> None:
         if os.getpid() == self._pid:
-            told = [record.name, record.levelno, record.getMessage(), record.created, line]
+            told = [record.name, record.levelno, joblogs.message(record), record.created, line]
             self._send(frames.LOGGED, told)
 
     # Signals
@@ -131,7 +139,7 @@ class Child:
         if os.getpid() != self._pid:
             os._exit(0)  # the task forked, and this is the copy: the answer is not its to give
         running.set(None)
-        self._wire.sendall(answer)
+        self._write(answer)
 
     def _task(self, at: str, name: str) -> Task[..., Any]:
         """The task `name`: as its function's module has it, else as the hub does."""
@@ -209,10 +217,13 @@ class Child:
             resource.setrlimit(resource.RLIMIT_CPU, self._cpu)
             self._is_cpu_limited = False
         soft, hard = self._open_files
-        wanted = given.get("open_files") or soft
-        if wanted != resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if (open_files := given.get("open_files")) is not None:
+            most = open_files if hard == resource.RLIM_INFINITY else min(open_files, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            self._are_files_limited = True
+        elif self._are_files_limited:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self._are_files_limited = False
 
     def _failure(self, task: Task[..., Any] | None, job: Claimed, error: BaseException) -> bytes:
         again = comes_back(task, job, error) if isinstance(error, Exception) else None

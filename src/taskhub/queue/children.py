@@ -173,8 +173,11 @@ def _frame(task: Task[..., Any], job: Claimed, context: Context) -> bytes:
         "at": task.function.__module__,
         "worker_id": context.worker_id,
         "hub_id": context.hub_id,
-        "timeout": execution.timeout if execution else None,
-        "cpu_seconds": execution.cpu_seconds if execution else None,
-        "open_files": execution.open_files if execution else None,
+        "timeout": None,
     }
+    if execution is not None:
+        told["timeout"] = execution.timeout
+        if execution.cpu_seconds is not None or execution.open_files is not None:
+            told["cpu_seconds"] = execution.cpu_seconds
+            told["open_files"] = execution.open_files
     return frames.pack(frames.JOB, frames.as_json(told))

@@ -13,6 +13,8 @@ HEAD = struct.Struct("!cI")
 READY, BROKEN = b"I", b"B"  # the child can take jobs; it cannot, and says why
 RESULT, FAILED, SNOOZED, LOGGED = b"R", b"E", b"S", b"L"
 JOB = b"J"
+# json.dumps makes an encoder at every call that asks for other separators.
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def pack(kind: bytes, body: bytes) -> bytes:
@@ -22,7 +24,7 @@ def pack(kind: bytes, body: bytes) -> bytes:
 
 def as_json(value: Any) -> bytes:
     """`value` as the body of a frame."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def claimed_as_list(job: Claimed) -> list[Any]:

@@ -146,12 +146,20 @@ class _Kept:
 _kept = _Kept()
 
 
-def _line(record: logging.LogRecord) -> str:
+def message(record: logging.LogRecord) -> str:
+    """What a record says, without what Postgres refuses, and not at any length."""
+    return cut(storable(_message(record)), MAX_MESSAGE)
+
+
+def _message(record: logging.LogRecord) -> str:
     try:
-        message = record.getMessage()
+        return record.getMessage()
     except Exception:  # noqa: BLE001 - what does not fit its arguments is the user's, not a failure
-        message = f"{record.msg!r} with arguments that do not fit"
-    parts = [message]
+        return f"{record.msg!r} with arguments that do not fit"
+
+
+def _line(record: logging.LogRecord) -> str:
+    parts = [_message(record)]
     if record.exc_info and record.exc_info[0] is not None:
         parts.append(_formatter.formatException(record.exc_info))
     if record.stack_info:
