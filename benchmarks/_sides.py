@@ -19,7 +19,7 @@ from _server import Server
 
 HERE = Path(__file__).parent
 # Those that run in the interpreter of this process; the others have a venv of their own.
-OURS = ("taskhub", "latency", "null", "bare")
+OURS = ("taskhub", "latency", "null", "bare", "process")
 PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 
 

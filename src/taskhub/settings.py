@@ -40,6 +40,12 @@ class Settings:
     poll_seconds: float = 1.0
     idle_poll_seconds: float = 5.0
     max_args_bytes: int = 65536
+    timeout_grace_seconds: float = 5.0
+    process_children: int = 0
+    process_max_jobs: int = 1000
+    process_max_mb: float = 512.0
+    process_max_result_bytes: int = 16_777_216
+    process_environment: tuple[str, ...] = ()
     history_days: float = 30.0
     dead_letter_days: float = 90.0
 
@@ -85,6 +91,8 @@ class Settings:
         for name in (
             "concurrency",
             "max_args_bytes",
+            "process_max_jobs",
+            "process_max_result_bytes",
             "max_file_bytes",
             "segment_tokens",
             "smtp_port",
@@ -101,10 +109,14 @@ class Settings:
                 raise BadSetting(
                     f"{name} must be above 0 and at most 36500, got {getattr(self, name)}"
                 )
-        if not 0 <= self.drain_seconds < math.inf:
-            raise BadSetting(
-                f"drain_seconds must be 0 or more and finite, got {self.drain_seconds}"
-            )
+        for name in (
+            "drain_seconds",
+            "process_children",
+            "process_max_mb",
+            "timeout_grace_seconds",
+        ):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadSetting(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
         if not 0 <= self.segment_overlap_tokens < self.segment_tokens:
             raise BadSetting(
                 "segment_overlap_tokens must be from 0 to below segment_tokens, "

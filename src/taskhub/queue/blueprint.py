@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from taskhub.queue import crons
 from taskhub.queue.context import Context
 from taskhub.queue.crons import CatchUp
+from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.retries import RetryValue
 from taskhub.queue.schedules import Cron, Every, Schedule
 from taskhub.queue.task import DeferOptions, Task
@@ -96,6 +97,11 @@ class Blueprint:
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
+        executor: ExecutorName | None = None,
+        timeout: float | None = None,
+        memory_mb: float | None = None,
+        cpu_seconds: float | None = None,
+        open_files: int | None = None,
     ) -> TaskDecorator: ...
 
     def task(self, *functions: Any, **declared: Any) -> Any:
@@ -112,10 +118,13 @@ class Blueprint:
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.
+            executor: "async", "thread" or "process"; default: the loop for a coroutine, else a thread.
+            timeout: seconds after which the job is stopped; see docs/executors.md for how.
+            memory_mb, cpu_seconds, open_files: what a job in a process may take.
 
         Raises:
-            ValueError: the name is taken, or a template names no parameter.
-            TypeError: the function takes *args.
+            ValueError: the name is taken, a template names no parameter, or a limit cannot be.
+            TypeError: the function takes *args, or cannot run in this executor.
         """
 
         def declare(target: Callable[..., Any]) -> Task[..., Any]:
@@ -204,8 +213,21 @@ class Blueprint:
         retry: RetryValue = False,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
+        executor: ExecutorName | None = None,
+        timeout: float | None = None,
+        memory_mb: float | None = None,
+        cpu_seconds: float | None = None,
+        open_files: int | None = None,
         **options: Any,
     ) -> Task[..., Any]:
+        execution = Execution.of(
+            function,
+            executor=executor,
+            timeout=timeout,
+            memory_mb=memory_mb,
+            cpu_seconds=cpu_seconds,
+            open_files=open_files,
+        )
         given = {key: value for key, value in options.items() if value is not None}
         task: Task[..., Any] = Task(
             function=function,
@@ -215,6 +237,7 @@ class Blueprint:
             options_given=cast(DeferOptions, given),
             aliases=aliases,
             is_transactional=transactional,
+            execution=execution,
         )
         self._register(task)
         return task

@@ -1,43 +1,173 @@
-"""Where a task runs: coroutines on the worker's loop, plain functions in its threads."""
+"""Where a task runs: coroutines on the worker's loop, plain functions in its threads, both in children."""
+
+from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskhub.queue import transactional
+from taskhub.queue.acks import Claimed
 from taskhub.queue.arguments import to_json
+from taskhub.queue.attempts import Failure
 from taskhub.queue.context import Context, running
+from taskhub.queue.execution import Execution, TaskTimeout
+from taskhub.queue.retries import Again
 from taskhub.queue.task import Task
 from taskhub.queue.values import encode
+
+if TYPE_CHECKING:
+    from taskhub.queue.children import Children
+    from taskhub.queue.hub import Hub
 
 logger = logging.getLogger("taskhub.worker")
 
 
-async def run(
-    task: Task[..., Any], stored: str, context: Context, threads: ThreadPoolExecutor
-) -> str | None:
+class FailedInChild(Exception):
+    """What a task raised in a child process, as it was told there; `again` None: it has failed."""
+
+    def __init__(self, failure: Failure, again: Again | None) -> None:
+        super().__init__(f"{failure.error_class}: {failure.error_message}")
+        self.failure = failure
+        self.again = again
+
+
+class Pools:
+    """What one worker runs its jobs in.
+
+    Attributes:
+        deserted: coroutines that swallow their cancel: their jobs have failed, and they go on.
+        overdue: jobs whose threads go on after their timeout and its grace; they keep their slots.
+    """
+
+    def __init__(self, hub: Hub, concurrency: int) -> None:
+        # As large as the worker's concurrency, so that a claimed job never waits for a thread.
+        self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="taskhub-job")
+        self.grace_seconds = hub.settings.timeout_grace_seconds
+        self.deserted: set[asyncio.Task[Any]] = set()
+        self.overdue: set[int] = set()
+        self._hub = hub
+        self._concurrency = concurrency
+        self._children: Children | None = None
+
+    @property
+    def children(self) -> Children:
+        """The child processes; none is started before the first job that needs one."""
+        if self._children is None:
+            from taskhub.queue.children import Children
+
+            self._children = Children(self._hub, self._concurrency)
+        return self._children
+
+    def close(self, *, wait: bool) -> None:
+        """Leave no child behind, and wait for the threads unless they are to be left."""
+        if self._children is not None:
+            self._children.close()
+        self.threads.shutdown(wait=wait, cancel_futures=True)
+
+
+async def run(task: Task[..., Any], job: Claimed, context: Context, pools: Pools) -> str | None:
     """The JSON text of what the task returns; raises whatever the task raises.
 
     A transactional task gives None: its outcome is stored.
     """
     running.set(context)
-    if task.is_transactional:
-        if task.is_async:
-            await transactional.run_async(task, stored, context)
-        else:
-            work = partial(copy_context().run, transactional.run, task, stored, context)
-            await asyncio.get_running_loop().run_in_executor(threads, work)
-        return None
-    if task.is_async:
-        answer = await task.call(stored, context)
+    if task.execution is not None:
+        if task.execution.executor == "process":
+            return await pools.children.run(task, job, context)
+        answer = await _within(task.execution, task, job, context, pools)
+    elif task.is_async:
+        answer = await _entry(task)(job.args, context)
     else:
-        # The pool is as large as the worker's concurrency, so a claimed job never waits for a thread.
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(threads, copy_context().run, task.call, stored, context)
+        answer = await loop.run_in_executor(
+            pools.threads, copy_context().run, _entry(task), job.args, context
+        )
     return None if answer is None else result_text(task, answer)
+
+
+def _entry(task: Task[..., Any]) -> Callable[[str, Context], Any]:
+    """What is called with the stored arguments and the context."""
+    if not task.is_transactional:
+        return task.call
+    return partial(transactional.run_async if task.is_async else transactional.run, task)
+
+
+async def _within(
+    execution: Execution, task: Task[..., Any], job: Claimed, context: Context, pools: Pools
+) -> Any:
+    """What the task returns, if it does in time."""
+    if execution.timeout is None:
+        raise RuntimeError("a task without a timeout takes the short way")
+    if execution.executor == "async":
+        return await _on_the_loop(execution.timeout, task, job, context, pools)
+    return await _in_a_thread(execution.timeout, task, job, context, pools)
+
+
+async def _on_the_loop(
+    seconds: float, task: Task[..., Any], job: Claimed, context: Context, pools: Pools
+) -> Any:
+    inner = asyncio.ensure_future(_entry(task)(job.args, context))
+    try:
+        await asyncio.wait([inner], timeout=seconds)
+        if inner.done():
+            return inner.result()
+        inner.cancel()
+        await asyncio.wait([inner], timeout=pools.grace_seconds)
+    except asyncio.CancelledError:
+        inner.cancel()
+        await asyncio.wait([inner])
+        if inner.cancelled():
+            raise
+        return inner.result()
+    if not inner.done():
+        pools.deserted.add(inner)
+        inner.add_done_callback(pools.deserted.discard)
+        inner.add_done_callback(_look_at)
+        logger.error(
+            "a late coroutine swallows its cancel and is left behind",
+            extra={"job_id": job.id, "task": task.name, "left_behind": len(pools.deserted)},
+        )
+        raise TaskTimeout(seconds, ", and the coroutine swallows its cancel")
+    if inner.cancelled():
+        raise TaskTimeout(seconds)
+    return inner.result()
+
+
+def _look_at(late: asyncio.Task[Any]) -> None:
+    # Or asyncio complains of an exception that nobody looked at.
+    if not late.cancelled():
+        late.exception()
+
+
+async def _in_a_thread(
+    seconds: float, task: Task[..., Any], job: Claimed, context: Context, pools: Pools
+) -> Any:
+    """A thread cannot be stopped: a late one is told, and keeps its slot until it ends."""
+    loop = asyncio.get_running_loop()
+    inner = loop.run_in_executor(pools.threads, copy_context().run, _entry(task), job.args, context)
+    await asyncio.wait([inner], timeout=seconds)
+    if inner.done():
+        return inner.result()
+    was_cancelled, context.cancelled = context.cancelled, True
+    await asyncio.wait([inner], timeout=pools.grace_seconds)
+    if not inner.done():
+        pools.overdue.add(job.id)
+        logger.error(
+            "a late job runs in a thread, which cannot be stopped; it keeps its slot",
+            extra={"job_id": job.id, "task": task.name, "overdue": len(pools.overdue)},
+        )
+        try:
+            await asyncio.wait([inner])
+        finally:
+            pools.overdue.discard(job.id)
+    context.cancelled = was_cancelled
+    error = inner.exception()
+    raise TaskTimeout(seconds) from error
 
 
 def result_text(task: Task[..., Any], answer: Any) -> str | None:

@@ -21,24 +21,33 @@ MAX_MESSAGE = 4_000
 # Attempts whose lines nobody took: a thread that outlived its job goes on logging for it.
 MAX_ATTEMPTS = 2_000
 
+Sink = Callable[[Context, logging.LogRecord, str], None]
+
 # The worker's own talk about a job is no part of it.
 _OURS = frozenset({"taskhub.worker", "taskhub.lease", "taskhub.notify", "taskhub.events"})
 _formatter = logging.Formatter()
 
 
 @contextmanager
-def capture() -> Iterator[None]:
+def capture(sink: Sink | None = None) -> Iterator[None]:
     """Keep the lines of every job that runs meanwhile; one for a worker's life, several may overlap.
+
+    In a child process `sink` is given each line instead, to send it to the worker.
 
     It stands where records are made. A handler on the root logger would switch off
     `logging.basicConfig` and the last resort for the whole program, would miss loggers that do not
     propagate, and would be gone after the next `dictConfig`.
     """
-    _kept.open()
+    _kept.open(sink)
     try:
         yield
     finally:
         _kept.close()
+
+
+def keep(context: Context, line: str) -> None:
+    """Add a line that came from a child process to those of an attempt."""
+    _kept.add(context, line)
 
 
 def take(context: Context) -> str | None:
@@ -77,15 +86,19 @@ class _Lines:
 class _Tap:
     """A factory of records over the one that was there; it passes on every record as it is."""
 
-    def __init__(self, below: Callable[..., logging.LogRecord]) -> None:
+    def __init__(self, below: Callable[..., logging.LogRecord], sink: Sink | None = None) -> None:
         self.below = below
+        self._sink = sink
         self.is_open = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.below(*args, **kwargs)
         context = running.get()
         if context is not None and self.is_open and record.name not in _OURS:
-            _kept.add(context, _line(record))
+            if self._sink is not None:
+                self._sink(context, record, _line(record))
+            else:
+                _kept.add(context, _line(record))
         return record
 
 
@@ -98,11 +111,11 @@ class _Kept:
         self._tap = _Tap(logging.LogRecord)
         self._lines: dict[int, _Lines] = {}
 
-    def open(self) -> None:
+    def open(self, sink: Sink | None) -> None:
         with self._lock:
             self._captures += 1
             if self._captures == 1:
-                self._tap = _Tap(logging.getLogRecordFactory())
+                self._tap = _Tap(logging.getLogRecordFactory(), sink)
                 logging.setLogRecordFactory(self._tap)
 
     def close(self) -> None:
@@ -133,12 +146,20 @@ class _Kept:
 _kept = _Kept()
 
 
-def _line(record: logging.LogRecord) -> str:
+def message(record: logging.LogRecord) -> str:
+    """What a record says, without what Postgres refuses, and not at any length."""
+    return cut(storable(_message(record)), MAX_MESSAGE)
+
+
+def _message(record: logging.LogRecord) -> str:
     try:
-        message = record.getMessage()
+        return record.getMessage()
     except Exception:  # noqa: BLE001 - what does not fit its arguments is the user's, not a failure
-        message = f"{record.msg!r} with arguments that do not fit"
-    parts = [message]
+        return f"{record.msg!r} with arguments that do not fit"
+
+
+def _line(record: logging.LogRecord) -> str:
+    parts = [_message(record)]
     if record.exc_info and record.exc_info[0] is not None:
         parts.append(_formatter.formatException(record.exc_info))
     if record.stack_info:

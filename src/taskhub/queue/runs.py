@@ -7,9 +7,8 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procrastinate import jobs
 
@@ -25,6 +24,7 @@ from taskhub.queue.retries import Again, decide, strategy
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
+    from taskhub.queue.task import Task
 
 logger = logging.getLogger("taskhub.worker")
 UNKNOWN_TASK_SECONDS = 30.0
@@ -39,8 +39,8 @@ class Run:
     """One attempt; `on_end` gets its outcome once, on the event loop."""
 
     __slots__ = (
-        "_began", "_context", "_ended", "_error", "_future", "_is_giving_back", "_on_end", "_reason", "_task",
-        "_threads", "hub", "job",
+        "_began", "_context", "_ended", "_error", "_future", "_is_giving_back", "_on_end", "_pools",
+        "_reason", "_task", "hub", "job",
     )  # fmt: skip
 
     def __init__(
@@ -48,12 +48,12 @@ class Run:
         hub: Hub,
         job: Claimed,
         registration: Registration,
-        threads: ThreadPoolExecutor,
+        pools: executors.Pools,
         on_end: Callable[[Run, Ack | Stored], None],
     ) -> None:
         self.hub = hub
         self.job = job
-        self._threads = threads
+        self._pools = pools
         self._on_end = on_end
         self._task = hub.tasks.get(job.task_name)
         self._began = self._ended = time.monotonic()
@@ -82,10 +82,10 @@ class Run:
             self._future = loop.create_task(self._go())
 
     def cancel(self, reason: str | None = None) -> None:
-        """Ask the job to stop: a coroutine is cancelled, a function sees `ctx.cancelled`."""
+        """Ask the job to stop: a coroutine is cancelled, a thread sees `ctx.cancelled`, a child is killed."""
         self._reason = reason
         self._context.cancelled = True
-        if self._task is not None and self._task.is_async:
+        if self._task is not None and self._task.executor != "thread":
             self._future.cancel()
 
     def abandon(self) -> None:
@@ -111,7 +111,8 @@ class Run:
     @property
     def is_stuck(self) -> bool:
         """Whether it runs in a thread that goes on."""
-        return self._task is not None and not self._task.is_async and not self._future.done()
+        task = self._task
+        return task is not None and task.executor == "thread" and not self._future.done()
 
     async def _go(self) -> None:
         # No more calls than needed: this runs ten thousand times a second.
@@ -123,9 +124,7 @@ class Run:
             if self._task is None:
                 ack = self._unknown()
             else:
-                result = await executors.run(
-                    self._task, self.job.args, self._context, self._threads
-                )
+                result = await executors.run(self._task, self.job, self._context, self._pools)
                 is_stored = self._task.is_transactional
                 ack = Stored(self.job) if is_stored else Succeeded(self.job, result)
         except asyncio.CancelledError:
@@ -157,8 +156,10 @@ class Run:
             logger.warning("claim lost", extra={"job_id": self.job.id, "claim": self.job.claim})
         if self._context.cancelled:
             return self._aborted(error)
-        failure = describe(error)
-        again = self._again(error)
+        if isinstance(error, executors.FailedInChild):
+            failure, again = error.failure, error.again
+        else:
+            failure, again = describe(error), comes_back(self._task, self.job, error)
         if again is None:
             return Failed(job=self.job, failure=failure)
         return Returned(job=self.job, outcome="retried", again=again, failure=failure)
@@ -166,26 +167,6 @@ class Run:
     def _aborted(self, error: BaseException | None = None) -> Ack:
         self._error = error or Cancelled(self._reason or "cancelled while running")
         return Failed(job=self.job, failure=describe(self._error), status="aborted")
-
-    def _again(self, error: Exception) -> Again | None:
-        if self._task is None or isinstance(error, UnreadableArguments):
-            return None
-        known = jobs.Job(
-            id=self.job.id,
-            queue=self.job.queue_name,
-            priority=self.job.priority,
-            lock=self.job.lock,
-            queueing_lock=self.job.queueing_lock,
-            task_name=self.job.task_name,
-            task_kwargs=json.loads(self.job.args),
-            scheduled_at=self.job.scheduled_at,
-            attempts=self.job.attempts,
-        )
-        try:
-            return decide(error, known, strategy(self._task.retry))
-        except Exception:
-            logger.exception("retry strategy failed", extra={"job_id": self.job.id})
-            return None
 
     def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""
@@ -223,6 +204,28 @@ class Run:
             self._error,
             failure,
         )
+
+
+def comes_back(task: Task[..., Any] | None, job: Claimed, error: Exception) -> Again | None:
+    """How `job` runs again after `error`, by what its task says of retries; None: it has failed."""
+    if task is None or isinstance(error, UnreadableArguments):
+        return None
+    known = jobs.Job(
+        id=job.id,
+        queue=job.queue_name,
+        priority=job.priority,
+        lock=job.lock,
+        queueing_lock=job.queueing_lock,
+        task_name=job.task_name,
+        task_kwargs=json.loads(job.args),
+        scheduled_at=job.scheduled_at,
+        attempts=job.attempts,
+    )
+    try:
+        return decide(error, known, strategy(task.retry))
+    except Exception:
+        logger.exception("retry strategy failed", extra={"job_id": job.id})
+        return None
 
 
 def _event(ack: Ack | Stored) -> EventName:

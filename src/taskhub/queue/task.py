@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.defer import NewJob
+from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.jobs import Job
 from taskhub.queue.limits import check_declared
 from taskhub.queue.reading import Reader
@@ -83,6 +84,7 @@ class Task(Generic[P, R]):
     aliases: tuple[str, ...] = ()
     is_transactional: bool = False
     crons: list[DeclaredCron] = field(default_factory=list)
+    execution: Execution | None = None
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,6 +102,11 @@ class Task(Generic[P, R]):
         if not self.is_transactional:
             raise TypeError(
                 f"parameter {name!r} is a session, which only a task with transactional=True is given"
+            )
+        if self.execution is not None and self.execution.executor == "process":
+            raise TypeError(
+                "a transactional task must run on the loop or in a thread; a child process has no "
+                'session of the worker\'s: drop executor="process"'
             )
         wanted = AsyncSession if self.is_async else Session
         if name is None or not issubclass(self.parameters.hint(name), wanted):
@@ -121,8 +128,15 @@ class Task(Generic[P, R]):
 
     @cached_property
     def is_async(self) -> bool:
-        """Whether it runs on the worker's event loop; otherwise it runs in a thread."""
+        """Whether calling it makes a coroutine."""
         return inspect.iscoroutinefunction(self.function)
+
+    @cached_property
+    def executor(self) -> ExecutorName:
+        """Where it runs: on the worker's event loop, in one of its threads, in a child process."""
+        if self.execution is not None:
+            return self.execution.executor
+        return "async" if self.is_async else "thread"
 
     @cached_property
     def _reader(self) -> Reader:

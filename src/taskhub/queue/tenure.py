@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from psycopg import errors
 
 from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
+from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
 from taskhub.queue.tick import Answer, Ticker
@@ -38,7 +38,7 @@ class Terms:
     name: str
     queues: Sequence[str] | None
     concurrency: int
-    threads: ThreadPoolExecutor
+    pools: Pools
     wake: Callable[[], None]
 
 
@@ -227,9 +227,7 @@ class Tenure:
         if not self._is_stopped:
             claimed, self._to_start = self._to_start, claimed
         for job in claimed:
-            runs[job.id] = run = Run(
-                terms.hub, job, self._registration, terms.threads, self._on_end
-            )
+            runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
             run.start()
         told, self._to_tell = self._to_tell, []
         _tell(told)

@@ -79,6 +79,8 @@ def _end(session: Session, task: Task[..., Any], context: Context, answer: Any) 
     """Write the job's end, fenced, as the transaction's last statement."""
     from taskhub.queue.executors import result_text
 
+    if context.cancelled:
+        raise RuntimeError("the job was asked to stop: what it wrote is rolled back")
     session.flush()
     settings = context.hub.settings
     result = None if answer is None else result_text(task, answer)

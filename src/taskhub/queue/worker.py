@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import psycopg
 
 from taskhub import db, migrations
 from taskhub.queue import joblogs, notify, scheduler
+from taskhub.queue.executors import Pools
 from taskhub.queue.tenure import PREPARED, Tenure, Terms
 from taskhub.queue.tick import Answer
 
@@ -79,14 +79,14 @@ class Worker:
         """
         await asyncio.to_thread(self._check_schema)
         self._conninfo = db.conninfo(self.hub.url)
-        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="taskhub-job")
+        pools = Pools(self.hub, self.concurrency)
         self._terms = Terms(
             hub=self.hub,
             conninfo=self._conninfo,
             name=self.name,
             queues=self.queues,
             concurrency=self.concurrency,
-            threads=threads,
+            pools=pools,
             wake=self._wake.set,
         )
         schedules = scheduler.beside(self.hub, is_wanted=self.wait)
@@ -94,7 +94,7 @@ class Worker:
             try:
                 await self._live()
             finally:
-                threads.shutdown(wait=self.abandoned == 0, cancel_futures=True)
+                pools.close(wait=self.abandoned == 0)
 
     async def _live(self) -> None:
         connection = await self._connect()

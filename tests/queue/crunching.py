@@ -1,0 +1,156 @@
+"""Tasks that run in child processes; the children import them from here."""
+
+import asyncio
+import ctypes
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+from taskhub import Backoff, Context, Hub, Snooze
+from taskhub.queue.blueprint import Blueprint
+
+work = Blueprint()
+
+
+@work.task(executor="process")
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@work.task(executor="process")
+async def add_async(a: int, b: int) -> int:
+    await asyncio.sleep(0)
+    return a + b
+
+
+@work.task(executor="process")
+def pid() -> int:
+    return os.getpid()
+
+
+@work.task(executor="process")
+def tell(ctx: Context) -> list[object]:
+    ctx.log.warning("halfway")
+    return [ctx.job_id, ctx.attempt, ctx.idempotency_key, ctx.cancelled]
+
+
+@work.task(executor="process")
+def count_jobs(ctx: Context) -> int:
+    from sqlalchemy import text
+
+    with ctx.hub.transaction() as session:
+        found = session.execute(text("SELECT count(*) FROM taskhub.procrastinate_jobs")).scalar()
+    return int(found or 0)
+
+
+@work.task(executor="process", retry=Backoff(max_attempts=2, first_seconds=0.01, on=(ValueError,)))
+def breaks(kind: str) -> None:
+    raise ValueError("bad") if kind == "value" else KeyError("bad")
+
+
+@work.task(executor="process")
+def snooze_once(path: str) -> str:
+    if not Path(path).exists():
+        Path(path).touch()
+        raise Snooze(0.01)
+    return "done"
+
+
+@work.task(executor="process")
+def descriptors_and_environment() -> tuple[list[str], list[str]]:
+    found = [str(Path(f"/proc/self/fd/{n}").readlink()) for n in range(3, 64) if _is_open(n)]
+    return found, sorted(os.environ)
+
+
+def _is_open(number: int) -> bool:
+    return Path(f"/proc/self/fd/{number}").is_symlink()
+
+
+@work.task(executor="process")
+def die(how: str) -> None:
+    if how == "segfault":
+        ctypes.string_at(0)
+    elif how == "exit":
+        os._exit(3)
+    elif how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "fork":
+        os.fork()  # the copy returns from the task too, and must not speak for it
+
+
+@work.task(executor="process", memory_mb=300)
+def eat_memory() -> int:
+    held = []
+    for _ in range(200):
+        held.append(b"x" * 10_000_000)
+        time.sleep(0.005)
+    return len(held)
+
+
+@work.task(executor="process", cpu_seconds=1)
+def burn() -> None:
+    while True:
+        pass
+
+
+@work.task(executor="process", open_files=40)
+def open_many() -> None:
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(100)]
+    assert not opened
+
+
+@work.task(executor="process", timeout=0.5)
+def sleep_long() -> None:
+    time.sleep(60)
+
+
+@work.task(executor="process", timeout=0.5)
+async def sleep_long_async() -> None:
+    await asyncio.sleep(60)
+
+
+@work.task(executor="process", timeout=0.5)
+def hold_the_gil() -> None:
+    deque(itertools.count(), maxlen=0)  # for ever in C, without a look at signals
+
+
+@work.task(executor="process", timeout=0.5)
+def ignore_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+
+
+@work.task(executor="process", timeout=1)
+def fork_children(path: str) -> None:
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    Path(path).write_text(" ".join(str(p.pid) for p in started))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+
+
+@work.task(executor="process")
+def huge_result(megabytes: int) -> str:
+    return "x" * (megabytes * 1_000_000)
+
+
+@work.task(executor="process")
+def hold(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(120)
+
+
+@work.task(executor="process")
+def until_cancelled(ctx: Context, path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    Path(path).write_text("seen")
+
+
+hub = Hub()
+hub.add(work)
