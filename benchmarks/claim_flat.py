@@ -24,7 +24,8 @@ on where the last one ended; once a second one looks at everything. Stale: the t
 when it was empty; fresh: just now; no autovacuum between, but where jobs were set aside for a paused
 task the table is vacuumed once, as autovacuum does when 10,000 of them were. Plans are those of all
 nested statements as auto_explain shows them, compared by node, table and index with those of the almost
-empty table. Buffers are shared hits and reads; the clock is for reading only."""
+empty table. The lock notes are vacuumed once after the backlog. Buffers are shared hits and reads; the
+clock is for reading only."""
 
 SLOTS = 100
 READY_JOBS = 4_000
