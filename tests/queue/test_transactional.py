@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from taskhub import Context, Hub, db
+from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import running
 from taskhub.queue.worker import Worker
 
@@ -18,6 +19,9 @@ from taskhub.queue.worker import Worker
 def orders(hub: Hub) -> None:
     with hub.transaction() as session:
         session.execute(text("CREATE TABLE orders (id integer)"))
+
+
+def settles(session: Session) -> None: ...
 
 
 def count(hub: Hub) -> int:
@@ -195,6 +199,74 @@ def test_a_connection_cut_at_any_statement_leaves_the_effects_once(
     assert [run.outcome for run in job.attempts()] == ["retried"] * (not is_over) + ["succeeded"]
     assert len(ran) == (1 if is_over or (nth == 0 and not when_done) else 2)
     assert count(hub) == 2
+
+
+@pytest.mark.parametrize("is_in_time", [False, True])
+def test_a_cancel_during_the_commit_counts_if_it_came_in_time(hub: Hub, is_in_time: bool) -> None:
+    told: list[str] = []
+
+    @hub.task(transactional=True)
+    async def settle(session: AsyncSession) -> None:
+        await session.execute(text("INSERT INTO orders VALUES (1)"))
+        dialect = hub.async_engine.dialect
+        commit = dialect.do_commit
+
+        def cancelled(connection: Any) -> None:
+            if not is_in_time:
+                commit(connection)
+            dialect.do_commit = commit  # type: ignore[method-assign]
+            raise asyncio.CancelledError
+
+        dialect.do_commit = cancelled  # type: ignore[assignment,method-assign]
+
+    hub.on("job.succeeded", lambda e: told.append(e.name))
+    hub.on("job.cancelled", lambda e: told.append(e.name))
+    job = settle.defer()
+
+    hub.run_worker(wait=False)
+
+    expected = (
+        ("aborted", ["job.cancelled"], 0) if is_in_time else ("succeeded", ["job.succeeded"], 1)
+    )
+    assert (job.status().value, told, count(hub)) == expected
+
+
+def test_a_late_one_is_taken_back_and_one_that_has_committed_is_not(hub: Hub) -> None:
+    @hub.task(transactional=True, timeout=0.2)
+    def late(ctx: Context, session: Session) -> None:
+        write(session, 1)
+        while not ctx.cancelled:
+            session.execute(text("SELECT pg_sleep(0.02)"))
+
+    @hub.task(transactional=True, timeout=0.2)
+    def commits_long(session: Session) -> None:
+        session.execute(
+            text(
+                "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END'"
+            )
+        )
+        session.execute(
+            text(
+                "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION wait()"
+            )
+        )
+        write(session, 2)
+
+    jobs = [late.defer(), commits_long.defer()]
+
+    hub.run_worker(concurrency=1, wait=False)
+
+    assert [job.status().value for job in jobs] == ["failed", "succeeded"]
+    assert jobs[0].attempts()[0].error_class.endswith("TaskTimeout")  # type: ignore[union-attr]
+    with hub.transaction() as session:
+        assert session.scalars(text("SELECT id FROM orders")).all() == [2]
+
+
+def test_a_child_process_has_no_session_to_give() -> None:
+    with pytest.raises(TypeError, match="no session of the worker's"):
+        Blueprint().task(transactional=True, executor="process")(settles)
 
 
 def test_what_asks_for_a_session_says_so(hub: Hub) -> None:

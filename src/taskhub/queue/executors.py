@@ -167,6 +167,8 @@ async def _in_a_thread(
             pools.overdue.discard(job.id)
     context.cancelled = was_cancelled
     error = inner.exception()
+    if error is None and task.is_transactional:
+        return None  # it was committing when its time was up, and the job has ended with it
     raise TaskTimeout(seconds) from error
 
 

@@ -46,19 +46,26 @@ def run(task: Task[..., Any], stored: str, context: Context) -> None:
         ClaimLost: another worker has the job; everything is rolled back.
     """
     hub = context.hub
+    is_committing = False
     try:
         with TaskSession(hub.engine) as session, session.begin(), hub.opened(session):
             check_claim(session.connection(), context)
             answer = task.call(stored, context, session)
             _end(session, task, context, answer)
+            is_committing = True
     except DBAPIError as error:
-        if not error.connection_invalidated or not _has_committed(hub, context):
+        is_unknown = is_committing and error.connection_invalidated
+        if not is_unknown or not _has_committed(hub, context):
             raise
 
 
 async def run_async(task: Task[..., Any], stored: str, context: Context) -> None:
-    """As `run`, for a coroutine function, on the worker's loop."""
+    """As `run`, for a coroutine function, on the worker's loop.
+
+    A cancel that comes while it commits counts if it came in time.
+    """
     hub = context.hub
+    is_committing = False
     try:
         async with (
             AsyncSession(hub.async_engine, sync_session_class=TaskSession) as session,
@@ -68,10 +75,10 @@ async def run_async(task: Task[..., Any], stored: str, context: Context) -> None
                 await session.run_sync(lambda sync: check_claim(sync.connection(), context))
                 answer = await task.call(stored, context, session)
                 await session.run_sync(_end, task, context, answer)
-    except DBAPIError as error:
-        if not error.connection_invalidated or not await asyncio.to_thread(
-            _has_committed, hub, context
-        ):
+                is_committing = True
+    except (DBAPIError, asyncio.CancelledError) as error:
+        is_unknown = is_committing and getattr(error, "connection_invalidated", True)
+        if not is_unknown or not await asyncio.to_thread(_has_committed, hub, context):
             raise
 
 
