@@ -254,11 +254,14 @@ def test_a_late_one_is_taken_back_and_one_that_has_committed_is_not(hub: Hub) ->
         )
         write(session, 2)
 
+    told: list[int] = []
+    hub.on("job.succeeded", lambda e: told.append(e.job_id))
     jobs = [late.defer(), commits_long.defer()]
 
     hub.run_worker(concurrency=1, wait=False)
 
     assert [job.status().value for job in jobs] == ["failed", "succeeded"]
+    assert told == [jobs[1].id]
     assert jobs[0].attempts()[0].error_class.endswith("TaskTimeout")  # type: ignore[union-attr]
     with hub.transaction() as session:
         assert session.scalars(text("SELECT id FROM orders")).all() == [2]
