@@ -12,7 +12,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -110,7 +109,9 @@ class Engine(RuleBasedStateMachine):
     def begin(self, jobs: list[tuple[str | None, str | None, int, bool]]) -> None:
         self.defer(0, jobs, "commit")
 
-    # Jobs come. Hypothesis leaves some rules out of each example: what every one needs is one rule.
+    # Jobs come. Hypothesis leaves some rules out of each example: what every one needs is one rule. And
+    # none has a precondition: which job is claimed is a matter of time, so a replay may meet another state,
+    # where Hypothesis wants to draw the same.
 
     @rule(
         n=st.integers(0, DEFERRERS - 1),
@@ -201,9 +202,10 @@ class Engine(RuleBasedStateMachine):
         self.ids[n] = self.enter()
         self.tickers[n] = Ticker("taskhub", self.ids[n], None)
 
-    @precondition(lambda self: self.zombies)
     @rule(pick=st.integers(0, 99))
     def a_lost_worker_wakes_and_reports(self, pick: int) -> None:
+        if not self.zombies:
+            return
         worker_id, job = self.zombies.pop(pick % len(self.zombies))
         zombie = Ticker("taskhub", worker_id, None)
 
@@ -211,9 +213,10 @@ class Engine(RuleBasedStateMachine):
 
         assert answer.stored == frozenset()
 
-    @precondition(lambda self: self.old)
     @rule(pick=st.integers(0, 99))
     def a_worker_reports_a_claim_that_it_has_told_of(self, pick: int) -> None:
+        if not self.old:
+            return
         worker_id, job = self.old[pick % len(self.old)]
         same = Ticker("taskhub", worker_id, None)
 
@@ -222,7 +225,6 @@ class Engine(RuleBasedStateMachine):
 
         assert answer.stored == frozenset()
 
-    @precondition(lambda self: any(job.lost >= 2 for job in self.jobs.values()))
     @rule(n=st.integers(0, WORKERS - 1))
     def claim_a_suspect(self, n: int) -> None:
         self.tick(n, [], 1, alone=True)
