@@ -98,7 +98,11 @@ class Worker:
 
     async def _live(self) -> None:
         connection = await self._connect()
-        self._tenure = await Tenure.begin(self._terms, connection)
+        try:
+            self._tenure = await Tenure.begin(self._terms, connection)
+        except BaseException:
+            await connection.close()
+            raise
         self._listener = notify.listener(self.hub.settings, self._conninfo, self._wake.set)
         listening = asyncio.create_task(self._listener.run())
         working = asyncio.create_task(self._work(connection))
@@ -221,8 +225,12 @@ class Worker:
         )
         # Through a pooler it may get what another session listens to; psycopg would keep it for ever.
         connection.add_notify_handler(lambda _: None)
-        if await _is_direct(connection):
-            connection.prepare_threshold = 0
+        try:
+            if await _is_direct(connection):
+                connection.prepare_threshold = 0
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def _reconnect(
