@@ -101,6 +101,7 @@ def _columns(schema: str) -> None:
             ADD COLUMN gate smallint NOT NULL DEFAULT 0,  -- 0 ready, else why not: see set_gate
             ADD COLUMN limit_key text,   -- its jobs share so many slots, of the whole fleet
             ADD COLUMN at_most integer,  -- how many, where no rule of the key says it
+            ADD COLUMN fair_key text,    -- who it is for: jobs of one queue take turns by it
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
             ADD COLUMN finished_at timestamptz
@@ -346,7 +347,7 @@ def downgrade() -> None:
     op.execute(f"""
         ALTER TABLE {schema}.procrastinate_jobs
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
-            DROP COLUMN limit_key, DROP COLUMN at_most,
+            DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN fair_key,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from taskhub import Hub, db
-from taskhub.queue.task import DeferOptions
+from taskhub.queue.options import DeferOptions
 from taskhub.settings import Settings
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Jobs

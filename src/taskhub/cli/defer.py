@@ -11,7 +11,7 @@ import click
 from taskhub.cli.options import Asked, verb
 from taskhub.cli.output import write_object
 from taskhub.queue import Task
-from taskhub.queue.task import DeferOptions
+from taskhub.queue.options import DeferOptions
 
 
 @verb(

@@ -4,67 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
-
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from taskhub.queue import crons
 from taskhub.queue.context import Context
 from taskhub.queue.crons import CatchUp
+from taskhub.queue.decorators import CronDecorator, TaskDecorator
 from taskhub.queue.execution import Execution, ExecutorName
+from taskhub.queue.options import DeferOptions
 from taskhub.queue.retries import RetryValue
 from taskhub.queue.schedules import Cron, Every, Schedule
-from taskhub.queue.task import DeferOptions, Task
+from taskhub.queue.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class TaskDecorator(Protocol):
-    """Turns a function, sync or async, with or without a Context, into a Task."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, AsyncSession, P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, Session, P], R], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Session, P], R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
-
-
-class CronDecorator(Protocol):
-    """As TaskDecorator, and a Task stays what it is."""
-
-    @overload
-    def __call__(self, task: Task[P, R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 class Blueprint:

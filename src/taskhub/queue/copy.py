@@ -20,13 +20,13 @@ def fits(connection: Any, jobs: Sequence[NewJob]) -> bool:
         and isinstance(connection, psycopg.Connection | psycopg.AsyncConnection)
         and connection.pgconn.pipeline_status == PipelineStatus.OFF  # a pipeline knows no COPY
         and all(job.queueing_lock is None for job in jobs)
-        and len({job.delay_seconds for job in jobs}) == 1
+        and len({job.common.delay_seconds for job in jobs}) == 1
     )
 
 
 def reservation(jobs: Sequence[NewJob]) -> dict[str, Any]:
     """The parameters of reserve_jobs, whose row says under which ids to store the jobs, and due when."""
-    return {"jobs": len(jobs), "delay_seconds": jobs[0].delay_seconds}
+    return {"jobs": len(jobs), "delay_seconds": jobs[0].common.delay_seconds}
 
 
 def store(

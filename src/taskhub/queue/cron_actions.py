@@ -123,9 +123,9 @@ class Crons:
             )
         [row] = self._hub.read("read_clock")
         options = cron.task.options(autocommit=True).options_given
-        job = cron.new_job(row["now"])._replace(at=None)
+        job = cron.new_job(row["now"]).due_at(None)
         [job_id] = self._hub.insert(options, [job])
-        self._hub.tell_deferred(job_id, cron.task.name, job.queue_name)
+        self._hub.tell_deferred(job_id, cron.task.name, job.common.queue_name)
         return Job(job_id, cron.task.name, self._hub)
 
 

@@ -87,7 +87,7 @@ class DeclaredCron:
         job = self.task.new_job((), arguments)
         if not self.jitter_seconds:
             return job
-        return job._replace(at=tick + timedelta(seconds=self.jitter_seconds * self._share(tick)))
+        return job.due_at(tick + timedelta(seconds=self.jitter_seconds * self._share(tick)))
 
     def _share(self, tick: datetime) -> float:
         """From 0 to below 1, by the tick and the schedule alone; Python's hash differs by process."""

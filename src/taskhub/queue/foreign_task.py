@@ -20,8 +20,9 @@ from procrastinate.job_context import JobContext
 from taskhub.queue.arguments import Parameters
 from taskhub.queue.context import Context
 from taskhub.queue.foreign_worker import StandIn, serving
+from taskhub.queue.options import DeferOptions
 from taskhub.queue.reading import UnreadableArguments
-from taskhub.queue.task import DeferOptions, Task
+from taskhub.queue.task import Task
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub

@@ -6,35 +6,32 @@ import asyncio
 import fnmatch
 import logging
 import os
-import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
 
 from procrastinate import App
-from sqlalchemy import Engine, RowMapping
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from taskhub import db, embedded
-from taskhub import settings as settings_module
-from taskhub.queue import collector, sql
+from taskhub.queue import collector
 from taskhub.queue.blueprint import Blueprint
+from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
 from taskhub.queue.cron_actions import Crons
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.limits import Limits
+from taskhub.queue.options import DeferOptions
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
-from taskhub.queue.task import DeferOptions, Task
+from taskhub.queue.task import Task
 from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
 
 
-class Hub(Limits, Blueprint):
+class Hub(Connections, Limits, Blueprint):
     """One database with its tasks; nothing is opened before it is needed.
 
     Args:
@@ -45,14 +42,10 @@ class Hub(Limits, Blueprint):
     def __init__(
         self, database_url: str | None = None, *, settings: Settings | None = None
     ) -> None:
-        super().__init__()
-        self._database_url = database_url
-        self._settings = settings
+        Blueprint.__init__(self)
+        Connections.__init__(self, database_url, settings)
         self.hooks = Hooks()
         self._sessions = OpenSessions()
-        self._async_engines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
-            weakref.WeakKeyDictionary()
-        )
 
     @classmethod
     def from_procrastinate(
@@ -66,55 +59,6 @@ class Hub(Limits, Blueprint):
         from taskhub.queue import foreign_app
 
         return foreign_app.wrap(app, database_url, settings=settings)
-
-    # What it stands on
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings it was given, or as they are found at first use."""
-        if self._settings is not None:
-            return self._settings
-        return settings_module.load({"database_url": self._database_url})
-
-    @cached_property
-    def url(self) -> URL:
-        """The database's address; "embedded" starts the server if it is down.
-
-        Raises:
-            NoDatabase: none is named anywhere.
-        """
-        wanted = self._database_url or self.settings.database_url
-        return db.address(embedded.url(self.settings) if wanted == "embedded" else wanted)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """A pool of synchronous connections."""
-        return db.engine(self.url, self.settings, pool_size=self.settings.concurrency + 3)
-
-    @cached_property
-    def _autocommit(self) -> Engine:
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
-
-    @property
-    def async_engine(self) -> AsyncEngine:
-        """A pool of asynchronous connections, one for each event loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._async_engines:
-            self._async_engines[loop] = db.async_engine(
-                self.url, self.settings, pool_size=self.settings.concurrency + 3
-            )
-        return self._async_engines[loop]
-
-    def close(self) -> None:
-        """Close the synchronous pool; the hub opens it anew when it is used again."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
-
-    async def close_async(self) -> None:
-        """Close the pools of this event loop, and the synchronous one."""
-        if (pool := self._async_engines.pop(asyncio.get_running_loop(), None)) is not None:
-            await pool.dispose()
-        self.close()
 
     # Tasks
 
@@ -228,19 +172,6 @@ class Hub(Limits, Blueprint):
                 JobEvent(name="job.deferred", job_id=job_id, task_name=task_name, queue=queue)
             )
 
-    def read(self, statement: str, /, **parameters: Any) -> list[RowMapping]:
-        """The rows of one of the queue's statements, on a connection of its own, not in any transaction."""
-        with self._autocommit.connect() as connection:
-            query = sql.load(statement, self.settings.schema)
-            return list(connection.exec_driver_sql(query, parameters).mappings())
-
-    def read_one(self, statement: str, /, **parameters: Any) -> RowMapping | None:
-        """The first row, or None."""
-        return next(iter(self.read(statement, **parameters)), None)
-
-    write = read
-    write_one = read_one
-
     @property
     def crons(self) -> Crons:
         """The schedules: how they stand, pause, resume, run now."""
@@ -294,5 +225,4 @@ class Hub(Limits, Blueprint):
         try:
             await worker.run()
         finally:
-            if (pool := self._async_engines.pop(asyncio.get_running_loop(), None)) is not None:
-                await pool.dispose()
+            await self._leave_loop()

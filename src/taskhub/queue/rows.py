@@ -4,36 +4,52 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROWS_AT_ONCE = 1000
 # Characters that end a field or a row of COPY's text format, the backslash first.
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
-class NewJob(NamedTuple):
-    """One row of procrastinate_jobs before it exists; `args` is the text of a JSON object."""
+class Common(NamedTuple):
+    """What the rows of jobs that are deferred together have in common."""
 
     queue_name: str
     task_name: str
-    priority: int
-    lock: str | None
-    queueing_lock: str | None
-    args: str
-    delay_seconds: float | None
-    at: datetime | None
-    limit_key: str | None = None
+    priority: int = 0
+    delay_seconds: float | None = None
+    at: datetime | None = None
     at_most: int | None = None
 
 
+class NewJob(NamedTuple):
+    """One row of procrastinate_jobs before it exists; `args` is the text of a JSON object."""
+
+    common: Common
+    args: str
+    lock: str | None = None
+    queueing_lock: str | None = None
+    limit_key: str | None = None
+    fair_key: str | None = None
+
+    def due_at(self, at: datetime | None) -> "NewJob":
+        """The same job, for another time; None leaves it to its delay, if it has one."""
+        return self._replace(common=self.common._replace(at=at))
+
+
 def insert_parameters(jobs: Sequence[NewJob]) -> Iterator[dict[str, str]]:
-    """The parameter of each insert_jobs that is needed."""
+    """The parameter of each insert_jobs that is needed; what is not said is left out."""
     for start in range(0, len(jobs), ROWS_AT_ONCE):
         rows = [
-            job._asdict() | {"at": None if job.at is None else job.at.isoformat()}
+            {name: value for name, value in _named(job) if value is not None}
             for job in jobs[start : start + ROWS_AT_ONCE]
         ]
-        yield {"jobs": json.dumps(rows, ensure_ascii=False)}
+        yield {"jobs": json.dumps(rows, ensure_ascii=False, default=datetime.isoformat)}
+
+
+def _named(job: NewJob) -> Iterator[tuple[str, Any]]:
+    yield from zip(Common._fields, job.common, strict=True)
+    yield from zip(NewJob._fields[1:], job[1:], strict=True)
 
 
 def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> Iterator[bytes]:
@@ -41,14 +57,21 @@ def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> 
     for start in range(0, len(jobs), ROWS_AT_ONCE):
         end = start + ROWS_AT_ONCE
         rows = [
-            f"{job_id}\t{_word(queue)}\t{_word(task)}\t{priority}\t{_word(lock)}\t{_escaped(args)}\t"
-            f"{_word(due if at is None else at.isoformat())}\t{_word(limit)}\t"
-            f"{chr(92) + 'N' if at_most is None else at_most}\n"
-            for job_id, (queue, task, priority, lock, _, args, _, at, limit, at_most) in zip(
+            f"{job_id}\t{_escaped(args)}\t{_word(lock)}\t{_word(limit)}\t{_word(fair)}"
+            f"\t{_line_end(common, due)}\n"
+            for job_id, (common, args, lock, _, limit, fair) in zip(
                 ids[start:end], jobs[start:end], strict=True
             )
         ]
         yield "".join(rows).encode()
+
+
+@lru_cache
+def _line_end(common: Common, due: str | None) -> str:
+    """The fields of copy_jobs that are the same for all jobs of one call."""
+    at = due if common.at is None else common.at.isoformat()
+    fields = (common.queue_name, common.task_name, common.priority, at, common.at_most)
+    return "\t".join(_word(None if field is None else str(field)) for field in fields)
 
 
 @lru_cache

@@ -175,7 +175,7 @@ class Scheduler:
                     {"task_name": name, "cron_id": cron_id, "job_id": ids[-1]},
                 )
         for job_id in ids:
-            self._hub.tell_deferred(job_id, name, jobs[0].queue_name)
+            self._hub.tell_deferred(job_id, name, jobs[0].common.queue_name)
         skipped = len(jobs) - len(ids)
         logger.info(
             "ticks deferred", extra={"cron": due.cron.name, "jobs": len(ids), "skipped": skipped}

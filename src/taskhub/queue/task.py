@@ -6,9 +6,8 @@ import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -16,21 +15,14 @@ from typing_extensions import Unpack
 
 from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
-from taskhub.queue.defer import NewJob
 from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.jobs import Job
 from taskhub.queue.limits import check_declared
+from taskhub.queue.options import TEMPLATES, DeferOptions, row_writer
 from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
-from taskhub.queue.storable import (
-    MAX_LOCK_BYTES,
-    MAX_NAME_BYTES,
-    MAX_TASK_BYTES,
-    check_at,
-    check_delay,
-    check_priority,
-    check_text,
-)
+from taskhub.queue.rows import NewJob
+from taskhub.queue.storable import MAX_NAME_BYTES, MAX_TASK_BYTES, check_text
 
 if TYPE_CHECKING:
     from taskhub.queue.context import Context
@@ -39,36 +31,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class DeferOptions(TypedDict, total=False):
-    """What can be said of one job, over what its task declares.
-
-    Keys:
-        queue: at most 40 bytes.
-        priority: the higher runs first; 0 if nothing is said.
-        lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
-        limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
-        at_most: how many, unless `hub.limit(...)` says otherwise for the key.
-        queueing_lock: at most one job with it may wait; another one is refused.
-        delay: seconds or timedelta from now, on the database's clock.
-        at: a time with its zone, instead of delay.
-        session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
-        connection: or a psycopg connection, sync or async.
-        autocommit: the job commits by itself, whatever is open around it.
-    """
-
-    queue: str
-    priority: int
-    lock: str
-    limit: str
-    at_most: int
-    queueing_lock: str
-    delay: float | timedelta
-    at: datetime
-    session: Any
-    connection: Any
-    autocommit: bool
 
 
 # Two tasks are never equal, and a task stands in sets and dicts: identity is all there is to it.
@@ -116,7 +78,7 @@ class Task(Generic[P, R]):
             )
 
     def _check_templates(self, options: DeferOptions) -> None:
-        for key in ("lock", "queueing_lock", "limit"):
+        for key in TEMPLATES:
             if template := options.get(key):
                 self.parameters.check_template(str(template), key)
         check_declared({**self.options_given, **options})
@@ -223,7 +185,7 @@ class Task(Generic[P, R]):
         return self._all_deferred(await self.hub.insert_async(self.options_given, jobs))
 
     def _new_jobs(self, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
-        write = self._row()
+        write = row_writer(self, self.options_given, self._queue)
         jobs = []
         with collector.paused():
             for n, given in enumerate(arguments):
@@ -235,37 +197,7 @@ class Task(Generic[P, R]):
 
     def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
         """The row of a job with these arguments, checked."""
-        return self._row()(args, kwargs)
-
-    def _row(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], NewJob]:
-        """What makes a row of arguments; whatever all rows have in common is checked here, once."""
-        options = self.options_given
-        delay, at = options.get("delay"), options.get("at")
-        if delay is not None and at is not None:
-            raise TypeError("give delay or at, not both")
-        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-        delay_seconds = None if seconds is None else check_delay(seconds)
-        at = None if at is None else check_at(at)
-        queue = check_text(self._queue, "queue", MAX_NAME_BYTES)
-        priority = check_priority(options.get("priority", 0))
-        name, parameters, max_bytes = self.name, self.parameters, self.hub.settings.max_args_bytes
-        is_locked = "lock" in options or "queueing_lock" in options or "limit" in options
-        at_most = options.get("at_most")
-
-        def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
-            text, given = parameters.write(args, kwargs, max_bytes)
-            lock = self._filled("lock", given) if is_locked else None
-            twin = self._filled("queueing_lock", given) if is_locked else None
-            key = self._filled("limit", given) if is_locked else None
-            return NewJob(queue, name, priority, lock, twin, text, delay_seconds, at, key, at_most)
-
-        return row
-
-    def _filled(self, key: str, given: Mapping[str, Any]) -> str | None:
-        template = self.options_given.get(key)
-        if template is None:
-            return None
-        return check_text(self.parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
+        return row_writer(self, self.options_given, self._queue)(args, kwargs)
 
     @property
     def _queue(self) -> str:

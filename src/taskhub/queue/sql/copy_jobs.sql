@@ -3,5 +3,7 @@
 -- The triggers on INSERT fire, defaults fill the other columns. The rows come as UTF-8, whatever
 -- the caller's connection speaks.
 COPY {schema}.procrastinate_jobs
-    (id, queue_name, task_name, priority, lock, args, scheduled_at, limit_key, at_most)
+    (
+        id, args, lock, limit_key, fair_key, queue_name, task_name, priority, scheduled_at, at_most
+    )
 FROM STDIN WITH (ENCODING 'UTF8')

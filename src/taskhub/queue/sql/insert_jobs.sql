@@ -4,7 +4,10 @@
 -- A delay counts from now on the database's clock, not from the start of the transaction.
 -- Ids come back in the order of the array.
 INSERT INTO {schema}.procrastinate_jobs
-    (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most)
+    (
+        queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most,
+        fair_key
+    )
 SELECT
     job.queue_name,
     job.task_name,
@@ -14,7 +17,8 @@ SELECT
     job.args::jsonb,
     coalesce(job.at, clock_timestamp() + make_interval(secs => job.delay_seconds)),
     job.limit_key,
-    job.at_most
+    job.at_most,
+    job.fair_key
 FROM ROWS FROM (
     json_to_recordset(%(jobs)s::text::json) AS (
         queue_name varchar,
@@ -26,7 +30,8 @@ FROM ROWS FROM (
         delay_seconds double precision,
         at timestamptz,
         limit_key text,
-        at_most integer
+        at_most integer,
+        fair_key text
     )
 ) WITH ORDINALITY AS job
 ORDER BY job.ordinality

@@ -1,0 +1,89 @@
+"""What can be said of one job, and the row that its arguments and options make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from taskhub.queue.rows import Common, NewJob
+from taskhub.queue.storable import (
+    MAX_LOCK_BYTES,
+    MAX_NAME_BYTES,
+    check_at,
+    check_delay,
+    check_priority,
+    check_text,
+)
+
+if TYPE_CHECKING:
+    from taskhub.queue.task import Task
+
+Writer = Callable[[tuple[Any, ...], Mapping[str, Any]], NewJob]
+# Options that may name arguments in braces, in the order of NewJob's fields.
+TEMPLATES = ("lock", "queueing_lock", "limit", "fair_key")
+
+
+class DeferOptions(TypedDict, total=False):
+    """What can be said of one job, over what its task declares.
+
+    Keys:
+        queue: at most 40 bytes.
+        priority: the higher runs first; 0 if nothing is said.
+        lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
+        limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
+        at_most: how many, unless `hub.limit(...)` says otherwise for the key.
+        fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
+        queueing_lock: at most one job with it may wait; another one is refused.
+        delay: seconds or timedelta from now, on the database's clock.
+        at: a time with its zone, instead of delay.
+        session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
+        connection: or a psycopg connection, sync or async.
+        autocommit: the job commits by itself, whatever is open around it.
+    """
+
+    queue: str
+    priority: int
+    lock: str
+    limit: str
+    at_most: int
+    fair_key: str
+    queueing_lock: str
+    delay: float | timedelta
+    at: datetime
+    session: Any
+    connection: Any
+    autocommit: bool
+
+
+def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Writer:
+    """What makes a row of arguments; whatever all rows have in common is checked here, once."""
+    delay, at = options.get("delay"), options.get("at")
+    if delay is not None and at is not None:
+        raise TypeError("give delay or at, not both")
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    common = Common(
+        queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
+        task_name=task.name,
+        priority=check_priority(options.get("priority", 0)),
+        delay_seconds=None if seconds is None else check_delay(seconds),
+        at=None if at is None else check_at(at),
+        at_most=options.get("at_most"),
+    )
+    parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
+    templates = [(key, options.get(key)) for key in TEMPLATES]
+    is_plain = all(template is None for _, template in templates)
+
+    def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+        text, given = parameters.write(args, kwargs, max_bytes)
+        if is_plain:
+            return NewJob(common, text)
+        filled = [
+            None
+            if template is None
+            else check_text(parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
+            for key, template in templates
+        ]
+        return NewJob(common, text, *filled)
+
+    return row
