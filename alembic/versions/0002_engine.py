@@ -188,6 +188,17 @@ def _tables(schema: str) -> None:
         )
     """)
     op.execute(f"CREATE INDEX cancel_requests_job_id ON {schema}.cancel_requests (job_id)")
+    # Append-only: runs that went on in a paused process after their jobs were given to others.
+    op.execute(f"""
+        CREATE TABLE {schema}.overlaps (
+            job_id bigint NOT NULL,
+            claim integer NOT NULL,
+            worker_id bigint NOT NULL,
+            overlap_seconds double precision NOT NULL,
+            noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+    """)
+    op.execute(f"CREATE INDEX overlaps_noticed_at ON {schema}.overlaps (noticed_at)")
     # The registry outlives the worker, because the history points at it; procrastinate_workers
     # holds the living, with their heartbeat.
     op.execute(f"""
@@ -335,7 +346,7 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {schema}.{name}")
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
-            {schema}.cancel_requests, {schema}.upkeep, {schema}.rules
+            {schema}.cancel_requests, {schema}.overlaps, {schema}.upkeep, {schema}.rules
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (

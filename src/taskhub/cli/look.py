@@ -120,7 +120,14 @@ def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
 
 def _holds(hub: Hub) -> list[str]:
     held = horizon.hold(hub)
-    return [str(held)] if held is not None else []
+    notes = [str(held)] if held is not None else []
+    found = insight.overlaps(hub)
+    if found.longest_seconds is not None:
+        notes.append(
+            f"{found.runs} runs of paused workers overlapped with the next run of their job within a day, "
+            f"the longest for {found.longest_seconds:.1f} s; what they write through the hub was refused"
+        )
+    return notes
 
 
 def _screen(asked: Asked, told: dict[str, Any]) -> str:

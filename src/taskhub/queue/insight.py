@@ -150,6 +150,19 @@ class Counts:
     is_more_lately: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlaps:
+    """Runs that went on in a paused process while another worker ran their job again.
+
+    Attributes:
+        longest_seconds: from the start of the later run to the moment when the earlier one was
+            refused; None: there was none.
+    """
+
+    runs: int
+    longest_seconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class TaskCount:
     """Waiting jobs of one task in one queue."""
@@ -157,6 +170,12 @@ class TaskCount:
     queue: str
     task: str
     jobs: int
+
+
+def overlaps(hub: Hub, *, seconds: float = 86_400.0) -> Overlaps:
+    """What was noticed of overlapping runs within so many seconds."""
+    [row] = hub.read("count_overlaps", seconds=seconds)
+    return Overlaps(**row)
 
 
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:

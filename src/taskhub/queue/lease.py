@@ -81,6 +81,7 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
+        self._awake_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="taskhub-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -103,6 +104,12 @@ class Heartbeat:
         """Whether half the lease has passed: after a pause or a suspend, renew before writing."""
         return time.clock_gettime(_CLOCK) - self._renewed > self._lease_seconds * 0.5
 
+    @property
+    def awake_seconds(self) -> float | None:
+        """How long this process has been back from its last pause; None: it never stood still."""
+        awake_at = self._awake_at
+        return None if awake_at is None else time.clock_gettime(_CLOCK) - awake_at
+
     def hurry(self) -> None:
         """Renew now instead of at the next turn."""
         self._asked.set()
@@ -110,8 +117,11 @@ class Heartbeat:
     def _run(self) -> None:
         connection: psycopg.Connection[Any] | None = None
         while True:
+            began = time.clock_gettime(_CLOCK)
             self._asked.wait(self._lease_seconds / 4)
             self._asked.clear()
+            if time.clock_gettime(_CLOCK) - began > self._lease_seconds / 2:
+                self._awake_at = time.clock_gettime(_CLOCK)
             if self._stopped.is_set():
                 break
             try:

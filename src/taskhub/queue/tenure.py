@@ -55,7 +55,6 @@ class Tenure:
         self._terms = terms
         self._registration = registration
         self._schema = settings.schema
-        self.pending = Pending(settings.schema, registration.worker_id)
         self._ticker = Ticker(settings.schema, registration.worker_id, terms.queues)
         self._upkeep = Upkeep(terms.hub, registration.worker_id)
         self._heartbeat = lease.Heartbeat(
@@ -64,6 +63,9 @@ class Tenure:
             registration.worker_id,
             settings.lease_seconds,
             self._on_lease_lost,
+        )
+        self.pending = Pending(
+            settings.schema, registration.worker_id, lambda: self._heartbeat.awake_seconds
         )
         self._lease_lost = False
         self._is_stopped = False
