@@ -9,6 +9,7 @@ from taskhub.queue.cron_actions import CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
+from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
@@ -29,6 +30,7 @@ __all__ = [
     "CronState",
     "Fail",
     "Hub",
+    "Item",
     "Job",
     "JobEvent",
     "JobFailed",

@@ -45,6 +45,11 @@ class Context:
     cancelled: bool = False
 
     @property
+    def claims(self) -> list[tuple[int, int]]:
+        """Job and claim of whatever runs here: one, or all jobs of a batch task's call."""
+        return [(self.job_id, self.claim)]
+
+    @property
     def idempotency_key(self) -> str:
         """The same on every attempt of this job, unlike any other job's, in any database."""
         return f"{self.hub_id}-{self.job_id}"
@@ -74,6 +79,9 @@ class Context:
 
 def check_claim(connection: Connection, context: Context) -> None:
     """Raise ClaimLost unless the job's row still names this worker and this claim."""
+    if len(claims := context.claims) > 1:
+        _check_claims(connection, context, claims)
+        return
     query = sql.load("check_claim", context.hub.settings.schema)
     held = connection.exec_driver_sql(
         query,
@@ -83,6 +91,21 @@ def check_claim(connection: Connection, context: Context) -> None:
         raise ClaimLost(
             f"job {context.job_id} was given to another worker while this one was away; "
             "its writes are rolled back"
+        )
+
+
+def _check_claims(connection: Connection, context: Context, claims: list[tuple[int, int]]) -> None:
+    told = {
+        "job_ids": [job_id for job_id, _ in claims],
+        "claims": [claim for _, claim in claims],
+        "worker_id": context.worker_id,
+    }
+    query = sql.load("check_claims", context.hub.settings.schema)
+    held = connection.exec_driver_sql(query, told).scalar_one()
+    if held < len(claims):
+        raise ClaimLost(
+            f"{len(claims) - held} of {len(claims)} jobs of this call were given to another worker "
+            "while this one was away; its writes are rolled back"
         )
 
 

@@ -131,6 +131,9 @@ class Run:
             ack = self._aborted()
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
             ack = self._raised(error)
+        self._settle(ack)
+
+    def _settle(self, ack: Ack | Stored) -> None:
         # Here, not when the outcome is stored: that may take longer than the task.
         self._ended = time.monotonic()
         if self._is_giving_back:
