@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskhub import db, embedded
 from taskhub import settings as settings_module
 from taskhub.queue import sql
+from taskhub.queue.results import Lookout
 from taskhub.settings import Settings
 
 
@@ -52,6 +53,11 @@ class Connections:
     @cached_property
     def _autocommit(self) -> Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def lookout(self) -> Lookout:
+        """Who looks for all that wait for jobs."""
+        return Lookout(lambda job_ids: self.read("read_results", job_ids=list(job_ids)))
 
     @property
     def async_engine(self) -> AsyncEngine:
