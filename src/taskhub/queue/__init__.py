@@ -13,6 +13,7 @@ from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.progress import Progress
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -37,6 +38,7 @@ __all__ = [
     "JobNotDone",
     "Limit",
     "OtherDatabase",
+    "Progress",
     "Retry",
     "Snooze",
     "Status",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from taskhub.queue import executors, joblogs, sql
+from taskhub.queue import executors, joblogs, progress, sql
 from taskhub.queue.acks import Ack, Claimed, Stored
 from taskhub.queue.attempts import cut
 from taskhub.queue.batch_task import BatchTask
@@ -77,6 +77,8 @@ class Call:
             await executors.run(self.task, self.runs[0].job, context, self._batches.pools)
         except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of all that have none of their own
             error = raised
+        if any(run.context.has_reported for run in self.runs):
+            await progress.settle(context.hub.reporter, self._batches.pools.threads)
         self._batches.ended(self)
         log = joblogs.take(context)
         for run in self.runs:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from taskhub.queue import sql
+from taskhub.queue.progress import Report
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -32,6 +33,7 @@ class Context:
         claim: +1 each time a worker takes the job; never used twice.
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
+        has_reported: whether the task has said how far it is.
     """
 
     hub: Hub
@@ -43,6 +45,20 @@ class Context:
     worker_id: int
     hub_id: str
     cancelled: bool = False
+    has_reported: bool = False
+
+    def progress(self, done: float, of: float | None = None, note: str = "") -> None:
+        """Say how far the job is: `done` of `of`, in whatever unit; `job.progress()` reads it.
+
+        Never waits, so call it as often as you like, in a coroutine too: at most every half second
+        the newest one is stored, in a transaction of its own, and the last one always.
+
+        Raises:
+            ValueError, TypeError: `done` below 0, `of` not above it, or no numbers.
+        """
+        report = Report.of(done, of, note)
+        self.has_reported = True
+        self.hub.reporter.report(self, report)
 
     @property
     def claims(self) -> list[tuple[int, int]]:

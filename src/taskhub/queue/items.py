@@ -68,6 +68,10 @@ class Item(Generic[A]):
         """A logger whose lines are kept with this job; what other loggers say is the whole call's."""
         return _ItemLog(self._context)
 
+    def progress(self, done: float, of: float | None = None, note: str = "") -> None:
+        """Say how far the job is, as `ctx.progress` does in other tasks."""
+        self._context.progress(done, of, note)
+
     def succeed(self, result: Any = None) -> None:
         """The job has succeeded; `result` is kept if JSON can hold it."""
         self._say(Done(result))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from procrastinate.jobs import Status
 
 from taskhub.queue.events import JobEvent
+from taskhub.queue.progress import Progress
 from taskhub.queue.results import FINAL
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ class Job(Generic[R_co]):
         """Every run of the job that is over, the first one first."""
         return [Attempt(**row) for row in self.hub.read("read_attempts", job_id=self.id)]
 
+    def progress(self) -> Progress | None:
+        """How far the task said last that it is, also when it has ended; None: it has not said so."""
+        row = self.hub.read_one("read_progress", job_id=self.id)
+        return None if row is None else Progress(**row)
+
     def cancel(self, *, reason: str = "") -> bool:
         """Cancel a job that waits, or ask a running one to stop; False: it has ended already."""
         row = self.hub.write_one("cancel_job", job_id=self.id, reason=reason)
@@ -135,6 +141,10 @@ class Job(Generic[R_co]):
     async def status_async(self) -> Status:
         """As `status`, without blocking the event loop."""
         return await asyncio.to_thread(self.status)
+
+    async def progress_async(self) -> Progress | None:
+        """As `progress`, without blocking the event loop."""
+        return await asyncio.to_thread(self.progress)
 
     async def result_async(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109 - the sync method's name
         """As `result`, without blocking the event loop, and without a thread for each who waits."""
