@@ -9,9 +9,11 @@ from taskhub.queue.cron_actions import CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
+from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.progress import Progress
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -29,12 +31,14 @@ __all__ = [
     "CronState",
     "Fail",
     "Hub",
+    "Item",
     "Job",
     "JobEvent",
     "JobFailed",
     "JobNotDone",
     "Limit",
     "OtherDatabase",
+    "Progress",
     "Retry",
     "Snooze",
     "Status",

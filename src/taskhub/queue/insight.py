@@ -18,6 +18,7 @@ from sqlalchemy import Connection, RowMapping
 from taskhub.queue import sql
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Attempt, UnknownJob
+from taskhub.queue.progress import Progress
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -127,6 +128,7 @@ class JobDetail:
     finished_at: datetime | None
     worker_id: int | None
     history: list[Attempt]
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +242,14 @@ def job(hub: Hub, job_id: int) -> JobDetail:
     with _snapshot(hub) as connection:
         rows = _read(hub, connection, "read_job", job_id=job_id)
         history = _read(hub, connection, "read_attempts", job_id=job_id)
+        progress = _read(hub, connection, "read_progress", job_id=job_id)
     if not rows:
         raise UnknownJob(f"no job {job_id}; its transaction may not have committed yet")
-    return JobDetail(**rows[0], history=[Attempt(**attempt) for attempt in history])
+    return JobDetail(
+        **rows[0],
+        history=[Attempt(**attempt) for attempt in history],
+        progress=Progress(**progress[0]) if progress else None,
+    )
 
 
 def counts(hub: Hub, *, since: timedelta = timedelta(hours=1)) -> Counts:

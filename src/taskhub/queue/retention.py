@@ -51,6 +51,7 @@ class Pruned:
     size_bytes: int = 0
     jobs: int = 0
     events: int = 0
+    progress: int = 0
     cancel_requests: int = 0
     overlaps: int = 0
     workers: int = 0
@@ -80,6 +81,7 @@ def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) 
         run = _Run(hub, connection, done, progress or (lambda _: None), dry_run)
         run.delete("prune_jobs", "jobs")
         run.delete("prune_events", "events")
+        run.delete("prune_progress", "progress")
         run.delete_notes()
         run.drop_partitions()
         run.delete("prune_workers", "workers")

@@ -13,6 +13,8 @@ from psycopg import errors
 
 from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
+from taskhub.queue.batch_task import BatchTask
+from taskhub.queue.batches import Batches
 from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
@@ -69,6 +71,9 @@ class Tenure:
         )
         self._lease_lost = False
         self._is_stopped = False
+        self._batches: Batches | None = None
+        if any(isinstance(task, BatchTask) for task in terms.hub.tasks.values()):
+            self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -171,6 +176,8 @@ class Tenure:
         batch = self.pending.batch()
         alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
+        if self._batches is not None and (self.suspect_waits or not takes_jobs):
+            self._batches.go(may_linger=False)
         if not batch and not slots:
             return None
         try:
@@ -187,7 +194,10 @@ class Tenure:
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
-        if answer.is_full:
+        if self._batches is not None and answer.claimed and answer.is_full and not alone:
+            self._to_start += await self._batches.top_up(connection, answer.claimed)
+            self.catch_up()
+        elif answer.is_full:
             # Not now: while the next tick is on its way there is time for it.
             self._loop.call_soon(self.catch_up)
         else:
@@ -219,6 +229,8 @@ class Tenure:
             return 0
         concurrency = self._terms.concurrency
         free = concurrency - len(running) - (len(self.pending) - being_stored)
+        if self._batches is not None:
+            free += self._batches.spared
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
 
@@ -229,8 +241,14 @@ class Tenure:
         if not self._is_stopped:
             claimed, self._to_start = self._to_start, claimed
         for job in claimed:
+            if self._batches is not None and (joined := self._batches.join(job)) is not None:
+                runs[job.id] = joined
+                continue
             runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
             run.start()
+        if self._batches is not None and not self._is_stopped:
+            # Where calls that wait take all slots, nothing comes that they could wait for.
+            self._batches.go(may_linger=self._batches.gathering < terms.concurrency)
         told, self._to_tell = self._to_tell, []
         _tell(told)
 
