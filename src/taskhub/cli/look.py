@@ -188,7 +188,7 @@ def show(asked: Asked, job_id: int) -> None:
 
 def _job_screen(job: insight.JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
-    for name in ("priority", "lock", "args", "result", "attempts", "lost"):
+    for name in ("priority", "lock", "unique_key", "args", "result", "attempts", "lost"):
         value = getattr(job, name)
         if value not in (None, 0):
             lines.append(f"  {name:<10} {visible(str(value))}")

@@ -16,6 +16,7 @@ from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
 from taskhub.queue.task import Task
+from taskhub.queue.unique import UniqueKeyBusy
 from taskhub.queue.worker import Worker
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "UniqueKeyBusy",
     "UnknownCron",
     "UnknownJob",
     "Worker",
