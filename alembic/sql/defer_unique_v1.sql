@@ -30,13 +30,17 @@ BEGIN
     END IF;
     BEGIN
         FOR _ask IN
-            SELECT asked.*, CASE WHEN asked.counts THEN NULL ELSE nextval('procrastinate_jobs_id_seq') END AS new_id
+            SELECT asked.*
             FROM (
-                SELECT one.*, h.job_id, h.is_waiting, coalesce(h.counts, false) AS counts
+                -- Ids in the order of the jobs: it is the one in which they run.
+                SELECT
+                    one.*, h.job_id, h.is_waiting, coalesce(h.counts, false) AS counts,
+                    CASE WHEN h.counts THEN NULL ELSE nextval('procrastinate_jobs_id_seq') END AS new_id
                 FROM (
                     SELECT
                         j.task_name, j.unique_key, min(j.place) AS place, max(j.place) AS last_place,
-                        bool_or(j.unique_running) AS unique_running, bool_or(j.unique_replace) AS replaces,
+                        bool_or(j.unique_running) AS unique_running,
+                        coalesce(bool_or(j.unique_replace), false) AS replaces,
                         max(j.unique_seconds) AS unique_seconds, max(j.cache_seconds) AS cache_seconds
                     FROM ROWS FROM (
                         json_to_recordset(_jobs::json) AS (
