@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -212,22 +213,19 @@ REPLACING: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("before", REPLACING)
-@pytest.mark.parametrize("after", REPLACING)
-def test_a_replaced_job_is_what_a_new_one_would_be(hub: Hub, before: str, after: str) -> None:
+def test_a_replaced_job_is_what_a_new_one_would_be(hub: Hub) -> None:
     @hub.task(name="t", unique="k", on_conflict="replace")
     def task(n: int) -> None: ...
 
-    first = task.options(**REPLACING[before]).defer(1)
-    second = task.options(**REPLACING[after]).defer(2)
-    row = run(hub, "SELECT * FROM taskhub.procrastinate_jobs")[0]
-    first.cancel()
-    run(hub, "DELETE FROM taskhub.procrastinate_jobs")
-    task.options(**REPLACING[after]).defer(2)
-    fresh = run(hub, "SELECT * FROM taskhub.procrastinate_jobs")[0]
+    for before, after in product(REPLACING.values(), repeat=2):
+        first = task.options(**before).defer(1)
+        second = task.options(**after).defer(2)
+        [row] = run(hub, "DELETE FROM taskhub.procrastinate_jobs RETURNING *")
+        task.options(**after).defer(2)
+        [fresh] = run(hub, "DELETE FROM taskhub.procrastinate_jobs RETURNING *")
 
-    assert (second.id, second.is_new) == (first.id, False)
-    assert {k for k in row if row[k] != fresh[k]} <= {"id", "deferred_at"}
+        assert (second.id, second.is_new) == (first.id, False)
+        assert {k for k in row if row[k] != fresh[k]} <= {"id", "deferred_at"}, (before, after)
 
 
 def test_a_replaced_job_runs_once_with_the_last_arguments(hub: Hub) -> None:

@@ -135,15 +135,6 @@ def test_waiting_in_vain_names_the_key_and_leaves_the_transaction_as_it_was(
     assert sorted(stored(hub)) == ["after", "before", "k"]
 
 
-def test_nobody_waits_longer_than_five_seconds(hub: Hub, task: Racing) -> None:
-    with opened(hub) as first, opened(hub) as second:
-        defer(task, first)
-        second.execute("SET LOCAL statement_timeout = '20s'")
-
-        with pytest.raises(UniqueKeyBusy):
-            defer(task, second)
-
-
 @pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
 @pytest.mark.parametrize("is_taken_over", [False, True])
 def test_a_snapshot_that_cannot_see_who_was_first_is_told_so(
