@@ -26,6 +26,17 @@ def test_a_job_goes_from_defer_to_its_result(command: Run) -> None:
     assert shown["args"] == {"order_id": 7, "language": "de"}
 
 
+def test_a_unique_key_is_said_with_defer_and_told_by_show(command: Run) -> None:
+    asked = ("defer", "send", "order_id=7", "--unique", "order:{order_id}", "-o", "json")
+    first, second = command(*asked), command(*asked)
+    shown = command("show", str(json.loads(first.stdout)["id"]), "-o", "table")
+
+    assert json.loads(first.stdout)["is_new"] is True
+    assert json.loads(second.stdout) == json.loads(first.stdout) | {"is_new": False}
+    assert "nothing was stored: job 1 has the unique key" in second.stderr
+    assert "  unique_key order:7" in shown.stdout
+
+
 def test_a_dead_letter_is_listed_refused_without_yes_and_brought_back_with_it(command: Run) -> None:
     command("defer", "send", "order_id=13")
     command("worker", "--burst")

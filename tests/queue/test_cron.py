@@ -236,6 +236,22 @@ def test_a_tick_whose_queueing_lock_is_taken_is_left_out_and_the_next_one_comes(
     assert deferred(hub) == as_stored(4)
 
 
+def test_a_tick_whose_unique_key_a_job_has_is_dealt_with(hub: Hub) -> None:
+    every_minute(hub, catch_up="all", unique="tick")
+    round_at(hub, clock(0.5))
+
+    round_at(hub, clock(3.5))
+    round_at(hub, clock(4.5))
+    assert deferred(hub) == as_stored(1)
+    assert one(hub).last_tick == clock(4)
+    assert hub.crons.run("tick").id == one(hub).last_job_id
+
+    with hub.engine.begin() as connection:
+        connection.execute(text("DELETE FROM taskhub.procrastinate_jobs"))
+    round_at(hub, clock(5.5))
+    assert deferred(hub) == as_stored(5)
+
+
 def test_a_tick_that_lies_ahead_of_the_databases_clock_is_refused(hub: Hub) -> None:
     every_minute(hub)
     # The time the worker believes in, a day ahead, whatever made it so.

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from taskhub.cli.options import Asked, verb
+from taskhub.cli.errors import Failed
+from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import write_object
-from taskhub.queue import Task
+from taskhub.queue import Task, UniqueKeyBusy
 from taskhub.queue.options import DeferOptions
 
 
@@ -28,6 +29,9 @@ from taskhub.queue.options import DeferOptions
 @click.option("--priority", type=int, help="The higher runs first.")
 @click.option("--delay", type=click.FloatRange(min=0), metavar="SECONDS", help="Not before then.")
 @click.option("--lock", help="Instead of the task's lock.")
+@click.option(
+    "--unique", metavar="KEY", help="Store nothing while a job with this key waits or runs."
+)
 def defer(
     asked: Asked, task_name: str, pairs: tuple[str, ...], as_json: str | None, **given: Any
 ) -> None:
@@ -47,9 +51,13 @@ def defer(
         job = task.options(**options).defer(**arguments)
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+    except UniqueKeyBusy as error:
+        raise Failed(str(error)) from error
     finally:
         hub.close()
-    write_object(asked, {"id": job.id, "task": task.name}, table=str(job.id))
+    if not job.is_new:
+        say(f"nothing was stored: job {job.id} has the unique key")
+    write_object(asked, {"id": job.id, "task": task.name, "is_new": job.is_new}, table=str(job.id))
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -195,7 +195,8 @@ def show(asked: Asked, job_id: int) -> None:
 
 def _job_screen(job: insight.JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
-    for name in ("priority", "lock", "args", "progress", "result", "attempts", "lost"):
+    shown = ("priority", "lock", "unique_key", "args", "progress", "result", "attempts", "lost")
+    for name in shown:
         value = getattr(job, name)
         if value not in (None, 0):
             lines.append(f"  {name:<10} {visible(str(value))}")

@@ -18,6 +18,7 @@ from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
 from taskhub.queue.task import Task
+from taskhub.queue.unique import UniqueKeyBusy
 from taskhub.queue.worker import Worker
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "UniqueKeyBusy",
     "UnknownCron",
     "UnknownJob",
     "Worker",

@@ -1,5 +1,6 @@
 """A task's parameters: bound when deferred, checked before any SQL, read back by the worker."""
 
+import contextlib
 import inspect
 import string
 import typing
@@ -72,6 +73,15 @@ class Parameters:
             for p in self.signature.parameters.values()
             if p.default is not inspect.Parameter.empty
         }
+
+    @cached_property
+    def written_defaults(self) -> dict[str, Any]:
+        """The defaults as JSON; without those that their own annotation refuses: nobody can give them."""
+        written = {}
+        for name, value in self._defaults.items():
+            with contextlib.suppress(TypeError, ValueError):
+                written[name] = encode(value, self._hints.get(name, Any), name)
+        return written
 
     def annotation(self, name: str) -> Any:
         """What a parameter is annotated as; Any where it is not, or there is none of this name."""

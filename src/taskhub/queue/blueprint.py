@@ -22,6 +22,7 @@ from taskhub.queue.options import DeferOptions
 from taskhub.queue.retries import RetryValue
 from taskhub.queue.schedules import Cron, Every, Schedule
 from taskhub.queue.task import Task
+from taskhub.queue.unique import OnConflict, Until, Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +57,11 @@ class Blueprint:
         limit: str | None = None,
         at_most: int | None = None,
         queueing_lock: str | None = None,
+        unique: str | None = None,
+        unique_until: Until | None = None,
+        unique_for: Window | None = None,
+        on_conflict: OnConflict | None = None,
+        cache: Window | None = None,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
         executor: ExecutorName | None = None,
@@ -114,6 +120,8 @@ class Blueprint:
             lock: jobs with one lock run one at a time; may name arguments.
             limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
                 arguments. `hub.limit(...)` changes the number for one key at run time.
+            unique, unique_until, unique_for, on_conflict, cache: which job keeps another one out; see
+                DeferOptions and docs/unique.md.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.

@@ -19,7 +19,7 @@ def fits(connection: Any, jobs: Sequence[NewJob]) -> bool:
         len(jobs) >= FEWEST_JOBS
         and isinstance(connection, psycopg.Connection | psycopg.AsyncConnection)
         and connection.pgconn.pipeline_status == PipelineStatus.OFF  # a pipeline knows no COPY
-        and all(job.queueing_lock is None for job in jobs)
+        and all(job.queueing_lock is None and job.unique_key is None for job in jobs)
         and len({job.common.delay_seconds for job in jobs}) == 1
     )
 

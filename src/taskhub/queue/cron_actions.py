@@ -124,9 +124,10 @@ class Crons:
         [row] = self._hub.read("read_clock")
         options = cron.task.options(autocommit=True).options_given
         job = cron.new_job(row["now"]).due_at(None)
-        [job_id] = self._hub.insert(options, [job])
-        self._hub.tell_deferred(job_id, cron.task.name, job.common.queue_name)
-        return Job(job_id, cron.task.name, self._hub)
+        ids = self._hub.insert(options, [job])
+        for job_id in ids.new():
+            self._hub.tell_deferred(job_id, cron.task.name, job.common.queue_name)
+        return Job(ids[0], cron.task.name, self._hub, not ids.kept)
 
 
 def _row_of(state: CronState) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Jobs stored in the caller's own transaction: SQLAlchemy on any driver, or psycopg."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session, scoped_session
 
 from taskhub.queue import copy, sql
-from taskhub.queue.rows import NewJob, insert_parameters
+from taskhub.queue.rows import ROWS_AT_ONCE, NewJob, insert_parameters
+from taskhub.queue.unique import JobIds, statement_for
 from taskhub.settings import Settings
 
 __all__ = ["Deferrer", "NewJob", "OtherDatabase"]
@@ -36,12 +37,13 @@ class Deferrer:
     url: URL
     settings: Settings
 
-    def insert(self, target: Any, jobs: Sequence[NewJob]) -> list[int]:
-        """The new jobs' ids, in their order, written in the transaction that `target` has.
+    def insert(self, target: Any, jobs: Sequence[NewJob]) -> JobIds:
+        """The jobs' ids, in their order, written in the transaction that `target` has.
 
         Raises:
             TypeError: `target` is asynchronous, or no session or connection at all.
             OtherDatabase: it is one to another database.
+            UniqueKeyBusy: another transaction may have taken a unique key; nothing was stored.
         """
         if isinstance(target, psycopg.Connection):
             self._check(target.info.host, target.info.port, target.info.dbname)
@@ -58,10 +60,10 @@ class Deferrer:
             row = reserved.one()
             with _errors_of(connection):
                 copy.store(driver, self.settings.schema, jobs, row.ids, row.due)
-            return list(row.ids)
-        return [i for part in insert_parameters(jobs) for i in self._insert(connection, part)]
+            return JobIds(row.ids)
+        return self._insert(connection, jobs)
 
-    async def insert_async(self, target: Any, jobs: Sequence[NewJob]) -> list[int]:
+    async def insert_async(self, target: Any, jobs: Sequence[NewJob]) -> JobIds:
         """As `insert`, also on asynchronous sessions and connections; a sync one blocks the loop."""
         if isinstance(target, psycopg.AsyncConnection):
             self._check(target.info.host, target.info.port, target.info.dbname)
@@ -78,46 +80,52 @@ class Deferrer:
             row = reserved.one()
             with _errors_of(connection):
                 await copy.store_async(driver, self.settings.schema, jobs, row.ids, row.due)
-            return list(row.ids)
-        stored: list[int] = []
-        for part in insert_parameters(jobs):
-            stored += await connection.run_sync(self._insert, part)
-        return stored
+            return JobIds(row.ids)
+        return await connection.run_sync(self._insert, jobs)
 
-    def _insert(self, connection: Connection, part: dict[str, str]) -> Sequence[int]:
-        if connection.dialect.paramstyle == "pyformat":
-            # What SQLAlchemy would prepare for other drivers costs as much as half the round trip.
-            return connection.exec_driver_sql(self._sql("insert_jobs"), part).scalars().all()
-        return connection.scalars(_for_any_driver(self.settings.schema), part).all()
+    def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> JobIds:
+        name, ids = statement_for(jobs), JobIds()
+        with _all_or_none(connection, jobs):
+            for part in insert_parameters(jobs):
+                if connection.dialect.paramstyle == "pyformat":
+                    # What SQLAlchemy would prepare for other drivers costs as much as half the round trip.
+                    rows = connection.exec_driver_sql(self._sql(name), part)
+                else:
+                    rows = connection.execute(_for_any_driver(name, self.settings.schema), part)
+                ids.take_in(rows.all())
+        return ids
 
     def _insert_by_psycopg(
         self, connection: psycopg.Connection[Any], jobs: Sequence[NewJob]
-    ) -> list[int]:
+    ) -> JobIds:
         # The connection's own cursor may be of any class, and give rows of any kind.
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
                 [(ids, due)] = cursor.fetchall()
                 copy.store(connection, self.settings.schema, jobs, ids, due)
-                return list(ids)
-            statement = self._sql("insert_jobs")
-            parts = insert_parameters(jobs)
-            return [job_id for part in parts for (job_id,) in cursor.execute(statement, part)]
+                return JobIds(ids)
+            statement, ids = self._sql(statement_for(jobs)), JobIds()
+            with connection.transaction() if _is_divided(jobs) else nullcontext():
+                for part in insert_parameters(jobs):
+                    ids.take_in(cursor.execute(statement, part).fetchall())
+            return ids
 
     async def _insert_by_async_psycopg(
         self, connection: psycopg.AsyncConnection[Any], jobs: Sequence[NewJob]
-    ) -> list[int]:
+    ) -> JobIds:
         async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 await cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
                 [(ids, due)] = await cursor.fetchall()
                 await copy.store_async(connection, self.settings.schema, jobs, ids, due)
-                return list(ids)
-            stored: list[int] = []
-            for part in insert_parameters(jobs):
-                await cursor.execute(self._sql("insert_jobs"), part)
-                stored += [job_id for (job_id,) in await cursor.fetchall()]
-            return stored
+                return JobIds(ids)
+            statement, ids = self._sql(statement_for(jobs)), JobIds()
+            async with connection.transaction() if _is_divided(jobs) else nullcontext():
+                for part in insert_parameters(jobs):
+                    await cursor.execute(statement, part)
+                    ids.take_in(await cursor.fetchall())
+            return ids
 
     def _sql(self, name: str) -> str:
         return sql.load(name, self.settings.schema)
@@ -165,10 +173,26 @@ class Deferrer:
         )
 
 
+def _is_divided(jobs: Sequence[NewJob]) -> bool:
+    """Whether one of several statements may be refused, when the others have stored their jobs."""
+    return len(jobs) > ROWS_AT_ONCE and jobs[0].unique_key is not None
+
+
+@contextmanager
+def _all_or_none(connection: Connection, jobs: Sequence[NewJob]) -> Iterator[None]:
+    """Take back what was stored of a call that is refused later on, and no more than that."""
+    driver = connection.connection.dbapi_connection if _is_divided(jobs) else None
+    if driver is None or connection.dialect.detect_autocommit_setting(driver):
+        yield
+        return
+    with connection.begin_nested():
+        yield
+
+
 @cache
-def _for_any_driver(schema: str) -> TextClause:
-    """insert_jobs as SQLAlchemy runs it on every driver: its only parameter is text."""
-    statement = sql.load("insert_jobs", schema)
+def _for_any_driver(name: str, schema: str) -> TextClause:
+    """A statement as SQLAlchemy runs it on every driver: its only parameter is text."""
+    statement = sql.load(name, schema)
     return text(statement.replace("%(jobs)s::text", "CAST(:jobs AS text)").replace("::", r"\:\:"))
 
 

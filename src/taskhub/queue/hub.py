@@ -27,6 +27,7 @@ from taskhub.queue.options import DeferOptions
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
 from taskhub.queue.task import Task
+from taskhub.queue.unique import JobIds
 from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
 
@@ -134,7 +135,7 @@ class Hub(Connections, Limits, Blueprint):
     def _deferrer(self) -> Deferrer:
         return Deferrer(self.url, self.settings)
 
-    def insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> list[int]:
+    def insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         """Ids of new jobs, stored in the transaction that `options` names or that is open here."""
         target = self._target(options, sync=True)
         if target is not None:
@@ -145,7 +146,7 @@ class Hub(Connections, Limits, Blueprint):
         with self.engine.begin() as connection:
             return self._deferrer.insert(connection, jobs)
 
-    async def insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> list[int]:
+    async def insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         """As `insert`, also for asynchronous sessions and connections."""
         target = self._target(options, sync=False)
         if target is not None:

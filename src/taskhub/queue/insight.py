@@ -108,7 +108,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """One job with its arguments, its result and its history, the first run first."""
+    """One job with its arguments, its result and its history, the first run first.
+
+    Attributes:
+        unique_key: the key it has; None where it never had one, or another job has it by now.
+    """
 
     id: int
     task: str
@@ -127,6 +131,7 @@ class JobDetail:
     started_at: datetime | None
     finished_at: datetime | None
     worker_id: int | None
+    unique_key: str | None
     history: list[Attempt]
     progress: Progress | None = None
 

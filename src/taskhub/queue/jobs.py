@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -61,11 +61,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[R_co]):
-    """A handle on one job; every method asks the database anew, on a connection of the hub."""
+    """A handle on one job; every method asks the database anew, on a connection of the hub.
+
+    Attributes:
+        is_new: False where `defer` stored nothing, because this job has the unique key.
+    """
 
     id: int
     task_name: str
     hub: Hub
+    is_new: bool = field(default=True, compare=False)
 
     def status(self) -> Status:
         """Where the job stands.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from taskhub.queue import unique
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
     MAX_LOCK_BYTES,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Writer = Callable[[tuple[Any, ...], Mapping[str, Any]], NewJob]
 # Options that may name arguments in braces, in the order of NewJob's fields.
-TEMPLATES = ("lock", "queueing_lock", "limit", "fair_key")
+TEMPLATES = ("lock", "queueing_lock", "limit", "fair_key", "unique")
 
 
 class DeferOptions(TypedDict, total=False):
@@ -35,6 +36,13 @@ class DeferOptions(TypedDict, total=False):
         at_most: how many, unless `hub.limit(...)` says otherwise for the key.
         fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
         queueing_lock: at most one job with it may wait; another one is refused.
+        unique: while a job of the task with this key waits or runs, defer returns it and stores
+            nothing; may name arguments. None: not this time.
+        unique_until: "ended", or "started": a running job keeps no other one out.
+        unique_for: and none within so long of its defer, however it ended: seconds, timedelta or "1h".
+        on_conflict: "keep", or "replace": a waiting job gets the new arguments, options and date.
+        cache: a job with the same arguments that waits, runs, or succeeded no longer ago than this is
+            returned, with its result: "30s", "10m", "1h", "7d", timedelta or seconds.
         delay: seconds or timedelta from now, on the database's clock.
         at: a time with its zone, instead of delay.
         session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
@@ -49,6 +57,11 @@ class DeferOptions(TypedDict, total=False):
     at_most: int
     fair_key: str
     queueing_lock: str
+    unique: str | None
+    unique_until: unique.Until
+    unique_for: unique.Window
+    on_conflict: unique.OnConflict
+    cache: unique.Window | None
     delay: float | timedelta
     at: datetime
     session: Any
@@ -62,6 +75,7 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
     if delay is not None and at is not None:
         raise TypeError("give delay or at, not both")
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    rule = unique.Uniqueness.of(options).check_history(task.hub.settings.history_days)
     common = Common(
         queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
         task_name=task.name,
@@ -69,10 +83,15 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
         delay_seconds=None if seconds is None else check_delay(seconds),
         at=None if at is None else check_at(at),
         at_most=options.get("at_most"),
+        unique_running=rule.is_running_too,
+        unique_replace=rule.replaces,
+        unique_seconds=rule.seconds,
+        cache_seconds=rule.cache_seconds,
     )
     parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
     templates = [(key, options.get(key)) for key in TEMPLATES]
-    is_plain = all(template is None for _, template in templates)
+    is_cached = rule.cache_seconds is not None
+    is_plain = all(template is None for _, template in templates) and not is_cached
 
     def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
         text, given = parameters.write(args, kwargs, max_bytes)
@@ -84,6 +103,8 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
             else check_text(parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
             for key, template in templates
         ]
+        if is_cached:
+            filled[-1] = unique.cache_key(text, parameters.written_defaults)
         return NewJob(common, text, *filled)
 
     return row

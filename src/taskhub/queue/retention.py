@@ -44,6 +44,7 @@ class Pruned:
         size_bytes: what the partitions took on disk.
         jobs: dead letters, and jobs that were cancelled or aborted.
         workers: lines of the registry that no run in the history points at.
+        unique_keys: those that keep no job out any more.
     """
 
     partitions: int = 0
@@ -55,6 +56,7 @@ class Pruned:
     cancel_requests: int = 0
     overlaps: int = 0
     workers: int = 0
+    unique_keys: int = 0
 
 
 Progress = Callable[[Pruned], None]
@@ -85,6 +87,7 @@ def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) 
         run.delete_notes()
         run.drop_partitions()
         run.delete("prune_workers", "workers")
+        run.delete("prune_keys", "unique_keys")
     return done
 
 

@@ -20,6 +20,10 @@ class Common(NamedTuple):
     delay_seconds: float | None = None
     at: datetime | None = None
     at_most: int | None = None
+    unique_running: bool | None = None
+    unique_replace: bool | None = None
+    unique_seconds: float | None = None
+    cache_seconds: float | None = None
 
 
 class NewJob(NamedTuple):
@@ -31,6 +35,7 @@ class NewJob(NamedTuple):
     queueing_lock: str | None = None
     limit_key: str | None = None
     fair_key: str | None = None
+    unique_key: str | None = None
 
     def due_at(self, at: datetime | None) -> "NewJob":
         """The same job, for another time; None leaves it to its delay, if it has one."""
@@ -59,7 +64,7 @@ def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> 
         rows = [
             f"{job_id}\t{_escaped(args)}\t{_word(lock)}\t{_word(limit)}\t{_word(fair)}"
             f"\t{_line_end(common, due)}\n"
-            for job_id, (common, args, lock, _, limit, fair) in zip(
+            for job_id, (common, args, lock, _, limit, fair, _) in zip(
                 ids[start:end], jobs[start:end], strict=True
             )
         ]

@@ -185,11 +185,12 @@ class Scheduler:
     def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[int]:
         ids: list[int] = []
         if not any(job.queueing_lock for job in jobs):
-            return self._deferrer.insert(connection, jobs) if jobs else ids
+            # A tick whose job is refused, because one with its unique key lives, is dealt with.
+            return self._deferrer.insert(connection, jobs).new() if jobs else ids
         for job in jobs:
             try:
                 with connection.transaction():
-                    ids += self._deferrer.insert(connection, [job])
+                    ids += self._deferrer.insert(connection, [job]).new()
             except errors.UniqueViolation:
                 pass  # the job of an earlier tick still waits, which is what a queueing lock is for
         return ids

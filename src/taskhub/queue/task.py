@@ -23,6 +23,7 @@ from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
 from taskhub.queue.rows import NewJob
 from taskhub.queue.storable import MAX_NAME_BYTES, MAX_TASK_BYTES, check_text
+from taskhub.queue.unique import JobIds, Uniqueness
 
 if TYPE_CHECKING:
     from taskhub.queue.context import Context
@@ -81,7 +82,9 @@ class Task(Generic[P, R]):
         for key in TEMPLATES:
             if template := options.get(key):
                 self.parameters.check_template(str(template), key)
-        check_declared({**self.options_given, **options})
+        told = {**self.options_given, **options}
+        check_declared(told)
+        Uniqueness.of(told)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -158,23 +161,24 @@ class Task(Generic[P, R]):
             BadArgument: Postgres cannot hold one of them. Both come before any SQL.
             AmbiguousTransaction: more than one transaction may be meant.
             OtherDatabase: the session is one to another database.
+            UniqueKeyBusy: another transaction may have taken its unique key; nothing was stored.
         """
-        [job_id] = self.hub.insert(self.options_given, [self.new_job(args, kwargs)])
-        return self._deferred(job_id)
+        return self._deferred(self.hub.insert(self.options_given, [self.new_job(args, kwargs)]))
 
     delay = defer
 
     async def defer_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """As `defer`, for asynchronous sessions and connections."""
-        [job_id] = await self.hub.insert_async(self.options_given, [self.new_job(args, kwargs)])
-        return self._deferred(job_id)
+        return self._deferred(
+            await self.hub.insert_async(self.options_given, [self.new_job(args, kwargs)])
+        )
 
     def defer_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
         """Store one job for each mapping of arguments, in their order, in one transaction.
 
         All are checked before the first is sent: one bad item, named by its place, stores none. By
         COPY where the connection is psycopg's, else a thousand a statement; so are jobs with a
-        queueing_lock.
+        queueing_lock or a unique key. A later one of two with one unique key is the earlier's Job.
         """
         jobs = self._new_jobs(arguments)
         return self._all_deferred(self.hub.insert(self.options_given, jobs))
@@ -203,14 +207,18 @@ class Task(Generic[P, R]):
     def _queue(self) -> str:
         return self.options_given.get("queue", self.queue)
 
-    def _deferred(self, job_id: int) -> Job[R]:
-        self.hub.tell_deferred(job_id, self.name, self._queue)
-        return Job(job_id, self.name, self.hub)
+    def _deferred(self, ids: JobIds) -> Job[R]:
+        [job_id] = ids
+        if is_new := not ids.kept:
+            self.hub.tell_deferred(job_id, self.name, self._queue)
+        return Job(job_id, self.name, self.hub, is_new)
 
-    def _all_deferred(self, job_ids: list[int]) -> list[Job[R]]:
+    def _all_deferred(self, ids: JobIds) -> list[Job[R]]:
         queue, name, hub = self._queue, self.name, self.hub
         if hub.hooks.wanted("job.deferred"):
-            for job_id in job_ids:
+            for job_id in ids.new():
                 hub.tell_deferred(job_id, name, queue)
         with collector.paused():
-            return [Job(job_id, name, hub) for job_id in job_ids]
+            if not ids.kept:
+                return [Job(job_id, name, hub) for job_id in ids]
+            return [Job(job_id, name, hub, n not in ids.kept) for n, job_id in enumerate(ids)]

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -163,6 +163,9 @@ def _sequence(value: Any, holder: type, arms: tuple[Any, ...], path: str, *, enc
         _convert(item, kind, f"{path}[{n}]", encoding=encoding)
         for n, (item, kind) in enumerate(zip(items, kinds, strict=True))
     ]
+    if encoding and isinstance(value, Set):
+        # Its order differs from process to process, and the same set must be the same arguments.
+        converted.sort(key=repr)
     made: Callable[[list[Any]], Any] = _LISTS.get(holder, list)
     return converted if encoding else made(converted)
 
