@@ -199,9 +199,11 @@ def _tables(schema: str) -> None:
             version text NOT NULL,
             queues text[],
             tasks text[] NOT NULL,
+            crons text[] NOT NULL DEFAULT '{{}}',  -- names of the schedules that it declares
             concurrency integer NOT NULL,
             lease_seconds double precision NOT NULL,
             started_at timestamptz NOT NULL DEFAULT now(),
+            drain text CHECK (drain IN ('end', 'stay')),  -- asked to take no more jobs, and then
             stopped_at timestamptz,
             stop_reason text
         )

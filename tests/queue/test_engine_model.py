@@ -91,6 +91,7 @@ class Engine(RuleBasedStateMachine):
             sql.load("register_worker", "taskhub"),
             {
                 "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": [],
+                "crons": [],
                 "concurrency": 1, "lease_seconds": LEASE_SECONDS,
             },
         ).fetchone()  # fmt: skip

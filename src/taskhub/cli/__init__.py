@@ -14,6 +14,7 @@ from taskhub.cli.options import Asked, Verbs
 VERBS = {
     "up": "up", "worker": "worker", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
+    "why": "why",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold",
     "db": "database", "dataset": "knowledge", "document": "knowledge",

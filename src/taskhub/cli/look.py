@@ -14,7 +14,6 @@ from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
     Column,
     ago,
-    span,
     table,
     visible,
     wants_table,
@@ -23,6 +22,7 @@ from taskhub.cli.output import (
 )
 from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.why.words import span
 
 QUEUES = (
     Column("queue"),

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, RowMapping
 from taskhub.queue import sql
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Attempt, UnknownJob
+from taskhub.queue.why import Why, explain
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -224,6 +225,15 @@ def job(hub: Hub, job_id: int) -> JobDetail:
     if not rows:
         raise UnknownJob(f"no job {job_id}; its transaction may not have committed yet")
     return JobDetail(**rows[0], history=[Attempt(**attempt) for attempt in history])
+
+
+def why(hub: Hub, job_id: int) -> Why:
+    """Why a job waits, runs or has ended, at this moment; never without a reason.
+
+    Raises:
+        UnknownJob: there is none of this id; the message says what may have become of it.
+    """
+    return explain(hub, job_id)
 
 
 def counts(hub: Hub, *, since: timedelta = timedelta(hours=1)) -> Counts:

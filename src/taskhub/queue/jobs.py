@@ -103,6 +103,16 @@ class Job(Generic[R_co]):
         """Every run of the job that is over, the first one first."""
         return [Attempt(**row) for row in self.hub.read("read_attempts", job_id=self.id)]
 
+    def why(self) -> str:
+        """Why the job waits, runs or has ended, in one sentence; `insight.why` has the facts.
+
+        Raises:
+            UnknownJob: there is none of this id any more, or not yet.
+        """
+        from taskhub.queue.why import explain
+
+        return explain(self.hub, self.id).sentence
+
     def cancel(self, *, reason: str = "") -> bool:
         """Cancel a job that waits, or ask a running one to stop; False: it has ended already."""
         row = self.hub.write_one("cancel_job", job_id=self.id, reason=reason)

@@ -37,6 +37,7 @@ async def register(
     tasks: Sequence[str],
     concurrency: int,
     lease_seconds: float,
+    crons: Sequence[str] = (),
 ) -> Registration:
     """Enter this process among the living, under an id that no worker had before."""
     cursor = await connection.execute(
@@ -48,6 +49,7 @@ async def register(
             "version": version("taskhub"),
             "queues": list(queues) if queues is not None else None,
             "tasks": sorted(tasks),
+            "crons": sorted(crons),
             "concurrency": concurrency,
             "lease_seconds": lease_seconds,
         },

@@ -13,6 +13,7 @@ from psycopg import errors
 
 from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
+from taskhub.queue.crons import declared
 from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
@@ -80,6 +81,7 @@ class Tenure:
             name=terms.name,
             queues=terms.queues,
             tasks=list(terms.hub.tasks),
+            crons=[cron.name for cron in declared(terms.hub)],
             concurrency=terms.concurrency,
             lease_seconds=settings.lease_seconds,
         )
