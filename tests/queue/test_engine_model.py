@@ -193,7 +193,10 @@ class Engine(RuleBasedStateMachine):
             "WHERE id = %s",
             (self.ids[n],),
         )
-        self.admin.execute(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0})
+        self.admin.execute(
+            sql.load("rescue_jobs", "taskhub"),
+            {"lease_seconds": 0.0, "worker_ids": None, "what": "x"},
+        )
         self.admin.execute(sql.load("bury_workers", "taskhub"), {})
         for job_id in [i for i, (by, _) in self.held.items() if by == n]:
             self.zombies.append((self.ids[n], self.held.pop(job_id)[1]))

@@ -34,12 +34,18 @@ def change(hub: Hub, statement: str, *parameters: Any) -> None:
 
 
 def new_worker(
-    hub: Hub, *, queues: list[str] | None = None, tasks: tuple[str, ...] = ("send",), slots: int = 2
+    hub: Hub,
+    *,
+    queues: list[str] | None = None,
+    tasks: tuple[str, ...] = ("send",),
+    crons: tuple[str, ...] = (),
+    slots: int = 2,
+    lease_seconds: float = 30.0,
 ) -> int:
     """A worker that lives by the table, and does nothing."""
     asked = {
         "host": "box", "pid": 77, "name": "w", "version": "0", "queues": queues, "tasks": list(tasks),
-        "crons": [], "concurrency": slots, "lease_seconds": 30.0,
+        "crons": list(crons), "concurrency": slots, "lease_seconds": lease_seconds,
     }  # fmt: skip
     with connected(hub) as connection:
         row = connection.execute(sql.load("register_worker", "taskhub"), asked).fetchone()
@@ -271,8 +277,8 @@ def test_a_job_behind_others_gets_an_estimate_from_the_pace_of_its_queue(hub: Hu
     change(
         hub,
         "INSERT INTO taskhub.attempts (job_id, claim, attempt, outcome, queue_name, task_name, "
-        "worker_id, finished_at) SELECT n, 9, 1, 'succeeded', 'mail', 'send', %s, now() - n * interval '0.5 s' "
-        "FROM generate_series(1, 200) AS n",
+        "worker_id, finished_at) SELECT n, 9, 1, 'succeeded', 'mail', 'send', %s, "
+        "now() - n * interval '0.5 s' FROM generate_series(1, 200) AS n",
         worker_id,
     )
     why = insight.why(hub, last.id)

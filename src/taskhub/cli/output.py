@@ -20,6 +20,7 @@ STYLES = {
     "failed": "red", "lost": "red", "aborted": "red", "error": "red", "unhealthy": "bold red",
     "doing": "cyan", "live": "green", "succeeded": "green", "retried": "green", "healthy": "green",
     "completed": "green", "cancelled": "yellow", "unknown": "yellow",
+    "draining": "yellow", "drained": "yellow",
 }  # fmt: skip
 
 

@@ -55,7 +55,8 @@ class WorkerState:
 
     Attributes:
         queues: None serves all.
-        state: "live", "lost", or why it stopped.
+        state: "live", "draining" where it takes no more jobs, "drained" where it has none left and
+            stays, "lost", or why it stopped.
     """
 
     id: int
@@ -165,9 +166,16 @@ def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
     return [QueueState(**row) for row in hub.read("list_queues", limit=limit)]
 
 
-def workers(hub: Hub, *, stopped: bool = False, limit: int = 200) -> list[WorkerState]:
-    """Workers that are live or lost, the newest first; with `stopped` also those of the past."""
-    return [WorkerState(**row) for row in hub.read("list_workers", stopped=stopped, limit=limit)]
+def workers(
+    hub: Hub, *, stopped: bool = False, ids: Sequence[int] | None = None, limit: int = 200
+) -> list[WorkerState]:
+    """Workers that are live or lost, the newest first; with `stopped` also those of the past.
+
+    With `ids` just these, whether they live or not.
+    """
+    asked = list(ids) if ids is not None else None
+    rows = hub.read("list_workers", stopped=stopped, ids=asked, limit=limit)
+    return [WorkerState(**row) for row in rows]
 
 
 def jobs(

@@ -63,6 +63,8 @@ async def register(
 class Heartbeat:
     """Renews a lease four times in its length, on a connection of its own, in a thread of its own.
 
+    With each renewal it hears whether the worker is asked to drain; both callbacks are called in it.
+
     The thread is apart from the event loop, which a task may block, and the connection apart from
     the one that jobs use, which may be slow.
     """
@@ -73,13 +75,16 @@ class Heartbeat:
         schema: str,
         worker_id: int,
         lease_seconds: float,
+        *,
         lost: Callable[[], None],
+        asked_to_drain: Callable[[str], None],
     ) -> None:
         self._conninfo = conninfo
         self._query = sql.load("heartbeat", schema)
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._lost = lost
+        self._asked_to_drain = asked_to_drain
         self._stopped = threading.Event()
         self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
@@ -123,6 +128,8 @@ class Heartbeat:
                 if alive is None:
                     break
                 self._renewed = asked
+                if alive[1] is not None:
+                    self._asked_to_drain(alive[1])
             except psycopg.Error as error:
                 logger.warning(
                     "heartbeat failed", extra={"error": str(error), "worker_id": self._worker_id}

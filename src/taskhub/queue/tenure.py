@@ -32,7 +32,10 @@ PREPARED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest."""
+    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest.
+
+    `drain` is told "end" or "stay" while somebody asks the worker to take no more jobs.
+    """
 
     hub: Hub
     conninfo: str
@@ -41,6 +44,7 @@ class Terms:
     concurrency: int
     pools: Pools
     wake: Callable[[], None]
+    drain: Callable[[str], None]
 
 
 class Tenure:
@@ -64,8 +68,10 @@ class Tenure:
             settings.schema,
             registration.worker_id,
             settings.lease_seconds,
-            self._on_lease_lost,
+            lost=self._on_lease_lost,
+            asked_to_drain=self._on_asked_to_drain,
         )
+        self._has_told_drain = False
         self._lease_lost = False
         self._is_stopped = False
         self._loop = asyncio.get_running_loop()
@@ -96,6 +102,19 @@ class Tenure:
         self._lease_lost = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._terms.wake)
+
+    def _on_asked_to_drain(self, how: str) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._terms.drain, how)
+
+    async def tell_drain(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Say in the registry that no job is taken any more; between two turns, so it is true."""
+        if not self._has_told_drain:
+            await connection.execute(
+                sql.load("note_draining", self._schema),
+                {"worker_id": self._registration.worker_id},
+            )
+            self._has_told_drain = True
 
     @property
     def is_lost(self) -> bool:

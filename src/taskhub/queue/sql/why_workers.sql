@@ -5,7 +5,8 @@
 -- Index: none for the workers, which are few; jobs_running for their jobs.
 WITH live AS MATERIALIZED (
     SELECT
-        w.id, coalesce(r.concurrency, 1) AS slots, r.drain IS NOT NULL AS is_draining,
+        w.id, coalesce(r.concurrency, 1) AS slots,
+        coalesce(r.drain, r.draining_at::text) IS NOT NULL AS is_draining,
         r.id IS NULL OR %(task)s::text = ANY(r.tasks) AS knows
     FROM {schema}.procrastinate_workers AS w
     LEFT JOIN {schema}.workers AS r ON r.id = w.id
