@@ -99,7 +99,7 @@ def test_the_jobs_of_a_dead_worker_come_back_while_no_worker_lives(reaper: Hub) 
 
 def test_what_becomes_of_each_job_is_told(reaper: Hub) -> None:
     (often, _), (asked, _), (plain, _) = (lost_job(reaper) for _ in range(3))
-    change(reaper, "UPDATE taskreaper.procrastinate_jobs SET lost = 4 WHERE id = %s", often.id)
+    change(reaper, "UPDATE taskhub.procrastinate_jobs SET lost = 4 WHERE id = %s", often.id)
     asked.cancel(reason="enough")
 
     done = worker_actions.rescue(reaper)
@@ -147,9 +147,7 @@ def test_a_worker_whose_heartbeat_is_fresh_is_refused_unless_forced(reaper: Hub)
 def test_a_row_that_a_transaction_holds_is_passed_over_by_a_rescue(reaper: Hub) -> None:
     (held, _), (free, _) = lost_job(reaper), lost_job(reaper)
     with connected(reaper) as other, other.transaction():
-        other.execute(
-            "SELECT FROM taskreaper.procrastinate_jobs WHERE id = %s FOR UPDATE", [held.id]
-        )
+        other.execute("SELECT FROM taskhub.procrastinate_jobs WHERE id = %s FOR UPDATE", [held.id])
         done = worker_actions.rescue(reaper)
 
     assert [one.job_id for one in done] == [free.id]

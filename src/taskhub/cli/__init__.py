@@ -70,4 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()  # the reader of our data has gone, and that is no error
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells the user
         code = report(error, verbose=asked.verbose)
+    finally:
+        for hub in asked.hubs:
+            hub.close()
     sys.exit(code if isinstance(code, int) else 0)

@@ -25,7 +25,7 @@ def why(asked: Asked, job_id: int) -> None:
         "status": found.status,
         "sentence": found.sentence,
         "reasons": [
-            {"reason": one.name, "clause": one.clause, **one.facts} for one in found.reasons
+            {"reason": one.name, "clause": one.clause, "facts": one.facts} for one in found.reasons
         ],
     }
     write_object(asked, told)

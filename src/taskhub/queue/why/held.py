@@ -101,7 +101,7 @@ def _other(look: Look, job_id: int, facts: dict[str, Any]) -> str:
     reason = next(iter(other.reasons()), None)
     if reason is None:
         return f"job {job_id}"
-    facts["holder_reason"] = {"reason": reason.name, **reason.facts}
+    facts["holder_reason"] = {"reason": reason.name, "facts": reason.facts}
     return f"job {job_id}, which {reason.clause}"
 
 
