@@ -15,6 +15,7 @@ from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, write_rows
 from taskhub.queue import Hub, insight, worker_actions
 from taskhub.queue.insight import WorkerState
+from taskhub.queue.why.words import counted
 
 LOOK_SECONDS = 0.5
 WORKERS = (
@@ -117,7 +118,7 @@ def _wait(hub: Hub, worker_ids: Sequence[int], timeout: timedelta | None) -> lis
             return workers
         running = sum(worker.running for worker in busy)
         if running != told:
-            say(f"  {running} jobs run in {len(busy)} workers that drain")
+            say(f"  {counted(running, 'job')} left in {counted(len(busy), 'worker')}")
             told = running
         time.sleep(LOOK_SECONDS)
 
