@@ -14,7 +14,6 @@ from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
     Column,
     ago,
-    span,
     table,
     visible,
     wants_table,
@@ -23,6 +22,8 @@ from taskhub.cli.output import (
 )
 from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.states import JobDetail, QueueState
+from taskhub.queue.why.words import span
 
 QUEUES = (
     Column("queue"),
@@ -104,7 +105,7 @@ def status(ctx: click.Context, asked: Asked) -> None:
         ctx.exit(UNHEALTHY)
 
 
-def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
+def _warnings(hub: Hub, queues: list[QueueState]) -> list[str]:
     lonely = [
         f"queue {q.queue!r} holds {q.ready} ready jobs and has no live worker; "
         f"run `taskhub worker --queue {q.queue}`"
@@ -193,7 +194,7 @@ def show(asked: Asked, job_id: int) -> None:
     write_object(asked, found, table=_job_screen(found))
 
 
-def _job_screen(job: insight.JobDetail) -> str:
+def _job_screen(job: JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
     shown = ("priority", "lock", "unique_key", "args", "progress", "result", "attempts", "lost")
     for name in shown:

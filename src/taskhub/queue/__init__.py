@@ -5,7 +5,7 @@ from procrastinate.jobs import Status
 from taskhub.queue.arguments import BadArgument
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import ClaimLost, Context
-from taskhub.queue.cron_actions import CronState, UnknownCron
+from taskhub.queue.cron_actions import CronInUse, CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
@@ -29,6 +29,7 @@ __all__ = [
     "Blueprint",
     "ClaimLost",
     "Context",
+    "CronInUse",
     "CronState",
     "Fail",
     "Hub",

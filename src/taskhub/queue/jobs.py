@@ -129,6 +129,16 @@ class Job(Generic[R_co]):
         row = self.hub.read_one("read_progress", job_id=self.id)
         return None if row is None else Progress(**row)
 
+    def why(self) -> str:
+        """Why the job waits, runs or has ended, in one sentence; `insight.why` has the facts.
+
+        Raises:
+            UnknownJob: there is none of this id any more, or not yet.
+        """
+        from taskhub.queue.why import explain
+
+        return explain(self.hub, self.id).sentence
+
     def cancel(self, *, reason: str = "") -> bool:
         """Cancel a job that waits, or ask a running one to stop; False: it has ended already."""
         row = self.hub.write_one("cancel_job", job_id=self.id, reason=reason)

@@ -15,6 +15,7 @@ from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batch_task import BatchTask
 from taskhub.queue.batches import Batches
+from taskhub.queue.crons import declared
 from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
@@ -33,7 +34,10 @@ PREPARED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest."""
+    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest.
+
+    `drain` is told "end" or "stay" while somebody asks the worker to take no more jobs.
+    """
 
     hub: Hub
     conninfo: str
@@ -42,6 +46,7 @@ class Terms:
     concurrency: int
     pools: Pools
     wake: Callable[[], None]
+    drain: Callable[[str], None]
 
 
 class Tenure:
@@ -64,11 +69,13 @@ class Tenure:
             settings.schema,
             registration.worker_id,
             settings.lease_seconds,
-            self._on_lease_lost,
+            lost=self._on_lease_lost,
+            asked_to_drain=self._on_asked_to_drain,
         )
         self.pending = Pending(
             settings.schema, registration.worker_id, lambda: self._heartbeat.awake_seconds
         )
+        self._has_told_drain = False
         self._lease_lost = False
         self._is_stopped = False
         self._batches: Batches | None = None
@@ -87,6 +94,7 @@ class Tenure:
             name=terms.name,
             queues=terms.queues,
             tasks=list(terms.hub.tasks),
+            crons=[cron.name for cron in declared(terms.hub)],
             concurrency=terms.concurrency,
             lease_seconds=settings.lease_seconds,
         )
@@ -101,6 +109,19 @@ class Tenure:
         self._lease_lost = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._terms.wake)
+
+    def _on_asked_to_drain(self, how: str) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._terms.drain, how)
+
+    async def tell_drain(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Say in the registry that no job is taken any more; between two turns, so it is true."""
+        if not self._has_told_drain:
+            await connection.execute(
+                sql.load("note_draining", self._schema),
+                {"worker_id": self._registration.worker_id},
+            )
+            self._has_told_drain = True
 
     @property
     def is_lost(self) -> bool:
