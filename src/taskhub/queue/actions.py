@@ -101,17 +101,12 @@ def retry_failed(
     Raises:
         ValueError: jobs_per_second is not above 0 and finite.
     """
-    if jobs_per_second is not None and not 0 < jobs_per_second < math.inf:
-        raise ValueError(f"jobs_per_second must be above 0 and finite, got {jobs_per_second}")
+    spread = _spread(hub, jobs_per_second)
     if dry_run:
         return preview_failed(hub, wanted, limit=limit).jobs
     if up_to_id is None:
         up_to_id = preview_failed(hub, wanted).highest_id
     asked = {k: v for k, v in wanted.parameters().items() if k != "statuses"}
-    spread = NOW
-    if jobs_per_second is not None:
-        [clock] = hub.read("read_clock")
-        spread = Spread(clock["now"], 1 / jobs_per_second)
     done, after_id = 0, 0
     while up_to_id is not None and (limit is None or done < limit):
         slots = CHUNK if limit is None else min(CHUNK, limit - done)
@@ -125,6 +120,15 @@ def retry_failed(
         if progress is not None:
             progress(done)
     return done
+
+
+def _spread(hub: Hub, jobs_per_second: float | None) -> Spread:
+    if jobs_per_second is None:
+        return NOW
+    if not 0 < jobs_per_second < math.inf:
+        raise ValueError(f"jobs_per_second must be above 0 and finite, got {jobs_per_second}")
+    [clock] = hub.read("read_clock")
+    return Spread(clock["now"], 1 / jobs_per_second)
 
 
 def cancel(hub: Hub, job_ids: Iterable[int], *, reason: str = "") -> list[Cancelled]:

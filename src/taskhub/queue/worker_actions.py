@@ -102,6 +102,8 @@ def rescue(
         rows = _give_back(hub, connection, worker_ids, force=force)
         if dry_run:
             transaction.rollback()
+    if not dry_run:
+        _tell(hub, rows)
     rescued = [
         Rescued(
             row["id"], row["task_name"], row["queue_name"], row["worker_id"], row["lost"],
@@ -109,18 +111,20 @@ def rescue(
         )
         for row in rows
     ]  # fmt: skip
-    if not dry_run:
-        for one, row in zip(rescued, rows, strict=True):
-            hub.hooks.tell(
-                JobEvent(
-                    name="job.rescued",
-                    job_id=one.job_id,
-                    task_name=one.task,
-                    queue=one.queue,
-                    attempt=row["attempts"] + 1,
-                )
-            )
     return sorted(rescued, key=lambda one: one.job_id)
+
+
+def _tell(hub: Hub, rows: Sequence[Any]) -> None:
+    for row in rows:
+        hub.hooks.tell(
+            JobEvent(
+                name="job.rescued",
+                job_id=row["id"],
+                task_name=row["task_name"],
+                queue=row["queue_name"],
+                attempt=row["attempts"] + 1,
+            )
+        )
 
 
 def _refuse_living(hub: Hub, workers: Sequence[WorkerState]) -> None:
