@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from psycopg import errors
@@ -16,37 +15,17 @@ from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batch_task import BatchTask
 from taskhub.queue.batches import Batches
 from taskhub.queue.crons import declared
-from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
+from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer, Ticker
 from taskhub.queue.upkeep import Upkeep, extend_history
-
-if TYPE_CHECKING:
-    from taskhub.queue.hub import Hub
 
 logger = logging.getLogger("taskhub.worker")
 # From here on a tick claims half of the slots: while it is on its way, the other half runs.
 OVERLAP_FROM = 50
 # What a pooler makes of statements that were prepared: no outcome's fault.
 PREPARED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest.
-
-    `drain` is told "end" or "stay" while somebody asks the worker to take no more jobs.
-    """
-
-    hub: Hub
-    conninfo: str
-    name: str
-    queues: Sequence[str] | None
-    concurrency: int
-    pools: Pools
-    wake: Callable[[], None]
-    drain: Callable[[str], None]
 
 
 class Tenure:
