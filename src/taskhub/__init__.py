@@ -1,10 +1,24 @@
 """taskhub: background jobs that commit with your data, on the one Postgres you already have."""
 
-from taskhub.queue import Backoff, Blueprint, Context, Fail, Hub, Job, Retry, Snooze, Status, Task
+from taskhub.queue import (
+    Backoff,
+    Blueprint,
+    Breaker,
+    Context,
+    Fail,
+    Hub,
+    Job,
+    Retry,
+    Snooze,
+    Status,
+    Task,
+    Throttled,
+)
 
 __all__ = [
     "Backoff",
     "Blueprint",
+    "Breaker",
     "Context",
     "Fail",
     "Hub",
@@ -13,4 +27,5 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "Throttled",
 ]

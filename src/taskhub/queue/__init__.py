@@ -11,7 +11,8 @@ from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
-from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.outcomes import Fail, Retry, Snooze, Throttled
+from taskhub.queue.rates import Breaker
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -24,6 +25,7 @@ __all__ = [
     "BadArgument",
     "BadSchedule",
     "Blueprint",
+    "Breaker",
     "ClaimLost",
     "Context",
     "CronState",
@@ -39,6 +41,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "Throttled",
     "UnknownCron",
     "UnknownJob",
     "Worker",

@@ -47,6 +47,8 @@ class Blueprint:
         lock: str | None = None,
         limit: str | None = None,
         at_most: int | None = None,
+        tokens: int | str | None = None,
+        feedback: bool = False,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
@@ -67,7 +69,10 @@ class Blueprint:
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
             limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
-                arguments. `hub.limit(...)` changes the number for one key at run time.
+                arguments. `hub.limit(...)` changes the number for one key at run time; without
+                `at_most` only that limits.
+            tokens: what a job takes of its limit's rate, 1 if nothing is said; may name arguments.
+            feedback: `raise Throttled(...)` halves the number of the job's limit for a while.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.
@@ -171,6 +176,7 @@ class Blueprint:
         memory_mb: float | None = None,
         cpu_seconds: float | None = None,
         open_files: int | None = None,
+        feedback: bool = False,
         **options: Any,
     ) -> Task[..., Any]:
         execution = Execution.of(
@@ -191,6 +197,7 @@ class Blueprint:
             aliases=aliases,
             is_transactional=transactional,
             execution=execution,
+            has_feedback=feedback,
         )
         self._register(task)
         return task

@@ -47,6 +47,7 @@ class Task(Generic[P, R]):
     is_transactional: bool = False
     crons: list[DeclaredCron] = field(default_factory=list)
     execution: Execution | None = None
+    has_feedback: bool = False
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -81,7 +82,9 @@ class Task(Generic[P, R]):
         for key in TEMPLATES:
             if template := options.get(key):
                 self.parameters.check_template(str(template), key)
-        check_declared({**self.options_given, **options})
+        if isinstance(tokens := options.get("tokens"), str):
+            self.parameters.check_template(tokens, "tokens")
+        check_declared({**self.options_given, **options}, self.has_feedback)
 
     @cached_property
     def parameters(self) -> Parameters:
