@@ -190,7 +190,7 @@ BEGIN
         )
         INTO _next_until
         FROM limit_states AS s
-        WHERE s.wake_at >= clock_timestamp() - interval '1 minute';
+        WHERE s.wake_at >= now() - interval '1 minute';
     END IF;
     IF _left > 0 THEN
         SELECT extract(epoch FROM j.scheduled_at - clock_timestamp()) INTO _next_due

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from taskhub import Backoff, Context, Hub, Snooze
+from taskhub import Backoff, Context, Hub, Snooze, Throttled
 from taskhub.queue.blueprint import Blueprint
 
 work = Blueprint()
@@ -150,6 +150,18 @@ def until_cancelled(ctx: Context, path: str) -> None:
     while not ctx.cancelled:
         time.sleep(0.01)
     Path(path).write_text("seen")
+
+
+@work.task(executor="process", limit="api", tokens=50)
+def settle(ctx: Context) -> None:
+    """Take less of its key than it had reserved."""
+    ctx.settle("api", 10)
+
+
+@work.task(executor="process", limit="throttled")
+def be_throttled() -> None:
+    """Meet a provider with too many requests."""
+    raise Throttled(3600)
 
 
 hub = Hub()

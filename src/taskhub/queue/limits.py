@@ -91,10 +91,19 @@ class Limits:
                 queue or a task.
         """
         rate = rate_of(
-            {"per_second": per_second, "per_minute": per_minute, "per_hour": per_hour, "per_day": per_day},
+            {
+                "per_second": per_second,
+                "per_minute": per_minute,
+                "per_hour": per_hour,
+                "per_day": per_day,
+            },
             burst,
         )
-        more = {**rate, **(breaker.told() if breaker else {}), **({"feedback": True} if feedback else {})}
+        more = {
+            **rate,
+            **(breaker.told() if breaker else {}),
+            **({"feedback": True} if feedback else {}),
+        }
         if at_most is None and (feedback or not more):
             raise TypeError("at_most must be given, or a rate or a breaker for a key")
         if more and name.startswith(LANES):

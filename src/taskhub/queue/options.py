@@ -90,9 +90,7 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
             for key, template in templates
         ]
         lock, queueing_lock, limit, fair = filled
-        needs = (
-            read_tokens(parameters.fill(tokens, given)) if isinstance(tokens, str) else tokens
-        )
+        needs = read_tokens(parameters.fill(tokens, given)) if isinstance(tokens, str) else tokens
         return NewJob(common, text, lock, queueing_lock, limit, fair, needs)
 
     return row

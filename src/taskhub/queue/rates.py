@@ -90,7 +90,11 @@ def read_tokens(text: str) -> int:
 
 
 def _checked(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_TOKENS:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= MOST_TOKENS
+    ):
         raise ValueError(f"{what} must be a number above 0, got {value!r}")
     return float(value)
 

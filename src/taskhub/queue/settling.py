@@ -51,4 +51,6 @@ def _look_at(context: Context, name: str, row: Any) -> None:
         raise ClaimLost(f"job {context.job_id} was given to another worker; nothing was settled")
     if row["key"] != name:
         context.is_settled = False
-        raise ValueError(f"name must be the limit of job {context.job_id}, {row['key']!r}, got {name!r}")
+        raise ValueError(
+            f"name must be the limit of job {context.job_id}, {row['key']!r}, got {name!r}"
+        )
