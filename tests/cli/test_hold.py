@@ -53,7 +53,8 @@ def test_a_rate_feedback_and_a_breaker_are_set_and_listed(command: Run) -> None:
 
 
 def test_a_limit_that_cannot_be_is_refused(command: Run) -> None:
-    for said in ((), ("--breaker", "5"), ("--per-hour", "1", "--per-day", "1"), ("--feedback",), ("--per-day", "0")):
+    bad = [["--breaker", "5"], ["--per-hour", "1", "--per-day", "1"], ["--per-day", "0"]]
+    for said in bad:
         refused = command("limits", "set", "api", *said)
 
         assert refused.returncode == 2

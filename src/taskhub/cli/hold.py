@@ -116,7 +116,9 @@ def set_(asked: Asked, /, name: str, **said: Any) -> None:
     It takes the place of all that was said of the name before, except a pause. Rates, feedback and
     breakers are for keys.
     """
-    given = {what: value for what, value in said.items() if value is not None and value is not False}
+    given = {
+        what: value for what, value in said.items() if value is not None and value is not False
+    }
     hub, _ = asked.hub(tasks=False)
     try:
         hub.limit(name, **given)
