@@ -11,6 +11,7 @@ AS $$
 DECLARE
     _ack record;
 BEGIN
+    PERFORM note_trouble_v1(_worker_id, _outcomes);
     SELECT o.stored, o.freed, o.slots INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
     INSERT INTO lock_notes (lock) SELECT unnest(_ack.freed);
     INSERT INTO lock_notes (lock, is_limit) SELECT unnest(_ack.slots), true;

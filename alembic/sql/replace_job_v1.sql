@@ -29,6 +29,7 @@ BEGIN
         limit_key = job.limit_key,
         at_most = job.at_most,
         fair_key = job.fair_key,
+        tokens = job.tokens,
         gate = CASE
             WHEN job.due_at > clock_timestamp() THEN 1
             WHEN job.lock IS NOT NULL THEN 2
@@ -41,7 +42,7 @@ BEGIN
         FROM json_to_record(_job) AS r (
             queue_name varchar, priority integer, lock text, queueing_lock text, args text,
             delay_seconds double precision, at timestamptz, limit_key text, at_most integer,
-            fair_key text
+            fair_key text, tokens integer
         )
     ) AS job
     WHERE j.id = _job_id

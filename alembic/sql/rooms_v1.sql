@@ -2,14 +2,18 @@
 -- task which has room again may go on.
 --
 -- `rooms` is an object of "queue:NAME" or "task:NAME": 0 full or paused, null released, NULL for no such
--- rule. `limits` must be looked at next: keys whose pause is over, or whose jobs go on; `next_seconds`
--- is the time to the end of the next pause.
+-- rule. `limits` must be looked at next: keys whose pause is over, whose tokens are there, or whose jobs
+-- go on; `next_seconds` is the time to the end of the next pause.
 -- Claims of a limited queue or task are counted and made under its advisory lock, which only ticks
 -- and rule_v1 take, in the order of the names, so the wait is short and never circular. The count is
 -- a statement of its own: it sees what whoever had the lock has committed.
--- Indexes: rules_lanes, rules_until, jobs_running.
+-- A key that is due is left to whoever has its advisory lock already. Between two sweeps the look for such
+-- keys begins a minute ago, which spares walking over dead index entries while somebody holds an old
+-- snapshot.
+-- Indexes: rules_lanes, rules_until, jobs_running, limit_states_wake.
 CREATE FUNCTION {schema}.rooms_v1(
     _queues varchar[],
+    _sweep integer,
     OUT rooms jsonb,
     OUT limits text[],
     OUT next_seconds double precision
@@ -19,16 +23,18 @@ SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
 AS $$
 DECLARE
+    -- A variable: no index is asked for what a volatile function gives.
+    _now timestamptz := clock_timestamp();
     _counts jsonb := '{}';
     _task text;
 BEGIN
-    IF EXISTS (SELECT FROM rules AS r WHERE r.paused_until <= clock_timestamp()) THEN
+    IF EXISTS (SELECT FROM rules AS r WHERE r.paused_until <= _now) THEN
         WITH ended AS (
             UPDATE rules AS r
             SET paused_at = NULL, paused_until = NULL, reason = NULL
             WHERE r.name = ANY(ARRAY(
                 SELECT o.name FROM rules AS o
-                WHERE o.paused_until <= clock_timestamp()
+                WHERE o.paused_until <= _now
                 ORDER BY o.paused_until
                 LIMIT 500
                 FOR UPDATE SKIP LOCKED
@@ -37,7 +43,7 @@ BEGIN
         )
         SELECT array_agg(ended.name) INTO limits FROM ended WHERE ended.kind = 'key';
     END IF;
-    SELECT extract(epoch FROM min(r.paused_until) - clock_timestamp()) INTO next_seconds
+    SELECT extract(epoch FROM min(r.paused_until) - _now) INTO next_seconds
     FROM rules AS r
     WHERE r.paused_until IS NOT NULL;
     PERFORM pg_advisory_xact_lock(hashtextextended('{schema}:limit:' || o.name, 7))
@@ -77,4 +83,17 @@ BEGIN
     LOOP
         limits := limits || unpark_v1(_task, _queues, (rooms ->> ('task:' || _task))::integer);
     END LOOP;
+    limits := limits || nullif(ARRAY(
+        SELECT d.name
+        FROM (
+            SELECT s.name FROM limit_states AS s
+            WHERE s.wake_at <= _now
+              AND s.wake_at >= CASE
+                  WHEN _sweep = 2 THEN '-infinity' ELSE _now - interval '1 minute'
+              END
+            ORDER BY s.wake_at
+            LIMIT CASE WHEN _sweep = 2 THEN 500 ELSE 100 END
+        ) AS d
+        WHERE pg_try_advisory_xact_lock(hashtextextended('{schema}:limit:' || d.name, 7))
+    ), '{}');
 END $$

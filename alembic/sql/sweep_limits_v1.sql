@@ -26,7 +26,7 @@ BEGIN
     DELETE FROM rules AS r
     WHERE r.name = ANY(ARRAY(
         SELECT o.name FROM rules AS o
-        WHERE o.at_most IS NULL AND o.paused_at IS NULL
+        WHERE o.at_most IS NULL AND o.rate IS NULL AND o.breaker_failures IS NULL AND o.paused_at IS NULL
           AND NOT EXISTS (
               SELECT FROM procrastinate_jobs AS j
               WHERE j.status = 'todo' AND j.gate = 5 AND j.task_name = substr(o.name, 6)

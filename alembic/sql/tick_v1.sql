@@ -36,6 +36,8 @@ DECLARE
     _locks text[];
     _limits text[];
     _slot_limits text[];
+    _wins text[];
+    _has_rules boolean := false;
     _ack record;
     _due_locks text[];
     _due_limits text[];
@@ -60,8 +62,10 @@ BEGIN
     IF _done_ids <> '{}' THEN
         SELECT a.stored, a.freed, a.slots INTO _stored, _locks, _limits
         FROM ack_v1(_worker_id, _done_ids, _done_claims, _done_extras) AS a;
+        _wins := _limits;
     END IF;
     IF _outcomes IS NOT NULL THEN
+        PERFORM note_trouble_v1(_worker_id, _outcomes);
         SELECT o.stored, o.freed, o.slots INTO _ack FROM outcomes_v1(_worker_id, _outcomes) AS o;
         _stored := _stored || _ack.stored;
         _locks := _locks || _ack.freed;
@@ -78,9 +82,10 @@ BEGIN
         _looked := extract(epoch FROM clock_timestamp() - _began);
         -- Most tables have no rule: this probe is all that a limit or a pause costs elsewhere.
         PERFORM FROM rules LIMIT 1;
-        IF FOUND THEN
+        _has_rules := FOUND;
+        IF _has_rules THEN
             SELECT r.rooms, r.limits, r.next_seconds INTO _rooms, _slot_limits, _next_until
-            FROM rooms_v1(_queues) AS r;
+            FROM rooms_v1(_queues, _sweep) AS r;
             _limits := _limits || _slot_limits;
         END IF;
     END IF;
@@ -90,7 +95,7 @@ BEGIN
         _limits := _limits || _ack.limits;
     END IF;
     IF _limits IS NOT NULL THEN
-        _moved := _moved || promote_limits_v1(_limits);
+        _moved := _moved || promote_limits_v1(_limits, _wins);
     END IF;
 
     IF _alone THEN
@@ -174,6 +179,18 @@ BEGIN
           )
         LIMIT 1;
         _swept := extract(epoch FROM clock_timestamp() - _began);
+    END IF;
+    IF _has_rules AND _limits IS NOT NULL THEN
+        PERFORM note_starts_v1(_limits);
+    END IF;
+    IF _left > 0 AND _has_rules THEN
+        -- The keys whose tokens or breakers say when; see keep_bucket_v1.
+        SELECT least(
+            _next_until, greatest(extract(epoch FROM min(s.wake_at) - clock_timestamp()), 0.02)
+        )
+        INTO _next_until
+        FROM limit_states AS s
+        WHERE s.wake_at >= now() - interval '1 minute';
     END IF;
     IF _left > 0 THEN
         SELECT extract(epoch FROM j.scheduled_at - clock_timestamp()) INTO _next_due

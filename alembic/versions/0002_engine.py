@@ -33,7 +33,9 @@ SET enable_memoize = off"""
 OURS = (
     "set_gate", "after_insert", "ack_v1", "outcomes_v1", "outcome_alone_v1", "promote_due_v1",
     "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1", "claim_lane_v1",
-    "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "promote_limits_v1", "unpark_v1", "rooms_v1",
+    "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "refill_v1", "bucket_v1", "keep_bucket_v1",
+    "note_starts_v1", "note_trouble_v1", "regulate_v1", "promote_limits_v1", "settle_v1", "unpark_v1",
+    "rooms_v1",
     "sweep_limits_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
     "cancel_v1", "extend_attempts_v1", "rule_v1", "claim_more_v1", "report_progress_v1",
 )  # fmt: skip
@@ -101,6 +103,7 @@ def _columns(schema: str) -> None:
             ADD COLUMN gate smallint NOT NULL DEFAULT 0,  -- 0 ready, else why not: see set_gate
             ADD COLUMN limit_key text,   -- its jobs share so many slots, of the whole fleet
             ADD COLUMN at_most integer,  -- how many, where no rule of the key says it
+            ADD COLUMN tokens integer CHECK (tokens > 0),  -- what it takes of its key's rate; NULL is 1
             ADD COLUMN fair_key text,    -- who it is for: jobs of one queue take turns by it
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
@@ -257,13 +260,71 @@ def _rules(schema: str) -> None:
             at_most integer CHECK (at_most > 0),
             paused_at timestamptz,
             paused_until timestamptz,
-            reason text
+            reason text,
+            rate double precision CHECK (rate > 0),    -- tokens a second
+            burst double precision CHECK (burst >= 1), -- how many its bucket holds
+            feedback boolean,                          -- whether a 429 halves at_most
+            breaker_failures integer CHECK (breaker_failures > 0),
+            breaker_within double precision,           -- seconds
+            breaker_hold double precision              -- seconds
         )
+    """)
+    op.execute(f"""
+        CREATE INDEX rules_heeding ON {schema}.rules ((true))
+        WHERE feedback OR breaker_failures IS NOT NULL
     """)
     op.execute(f"CREATE INDEX rules_lanes ON {schema}.rules (name) WHERE kind <> 'key'")
     op.execute(f"""
         CREATE INDEX rules_until ON {schema}.rules (paused_until) WHERE paused_until IS NOT NULL
     """)
+    _limit_states(schema)
+
+
+def _limit_states(schema: str) -> None:
+    """What has become of keys with a rate, feedback or a breaker, and what their jobs met."""
+    # Written by whoever holds the key's advisory lock, and by nobody else.
+    op.execute(f"""
+        CREATE TABLE {schema}.limit_states (
+            name text PRIMARY KEY,
+            tokens double precision,    -- what the bucket could give at filled_at; NULL: it is full
+            reserved double precision NOT NULL DEFAULT 0,  -- promised then to jobs not yet started
+            filled_at timestamptz,
+            wake_at timestamptz,        -- when a worker must look again
+            idle_looks integer NOT NULL DEFAULT 0,
+            slots double precision,     -- at most so many at once, by feedback
+            most integer,               -- and where that ends
+            halved_at timestamptz,
+            opened_at timestamptz,      -- NULL: the breaker is closed
+            open_until timestamptz,
+            open_reason text,
+            opens integer NOT NULL DEFAULT 0,  -- in a row
+            probe_id bigint             -- the job that tries it
+        ) WITH (
+            fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+            autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
+        )
+    """)
+    op.execute(f"""
+        CREATE INDEX limit_states_wake ON {schema}.limit_states (wake_at) WHERE wake_at IS NOT NULL
+    """)
+    # Append-only; taken off by whoever holds the key's advisory lock.
+    op.execute(f"""
+        CREATE TABLE {schema}.limit_events (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            name text NOT NULL,
+            kind text NOT NULL,         -- throttled, failed, succeeded, settled
+            job_id bigint,
+            started_at timestamptz,
+            at_most integer,
+            amount double precision,    -- tokens taken beyond what was reserved
+            reason text,
+            at timestamptz NOT NULL DEFAULT clock_timestamp()
+        ) WITH (
+            autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+            autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
+        )
+    """)
+    op.execute(f"CREATE INDEX limit_events_name ON {schema}.limit_events (name, id)")
 
 
 def _attempts(schema: str) -> None:
@@ -362,7 +423,7 @@ def downgrade() -> None:
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
             {schema}.cancel_requests, {schema}.overlaps, {schema}.upkeep, {schema}.rules,
-            {schema}.progress
+            {schema}.progress, {schema}.limit_states, {schema}.limit_events
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (
@@ -374,7 +435,7 @@ def downgrade() -> None:
     op.execute(f"""
         ALTER TABLE {schema}.procrastinate_jobs
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
-            DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN fair_key,
+            DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN tokens, DROP COLUMN fair_key,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
 

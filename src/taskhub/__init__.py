@@ -3,6 +3,7 @@
 from taskhub.queue import (
     Backoff,
     Blueprint,
+    Breaker,
     Context,
     Fail,
     Hub,
@@ -12,11 +13,13 @@ from taskhub.queue import (
     Snooze,
     Status,
     Task,
+    Throttled,
 )
 
 __all__ = [
     "Backoff",
     "Blueprint",
+    "Breaker",
     "Context",
     "Fail",
     "Hub",
@@ -26,4 +29,5 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "Throttled",
 ]

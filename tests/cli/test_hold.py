@@ -39,3 +39,23 @@ def test_one_thing_is_paused_at_a_time(command: Run) -> None:
 
     assert refused.returncode == 2
     assert "give one of QUEUE, --task and --key" in refused.stderr
+
+
+def test_a_rate_feedback_and_a_breaker_are_set_and_listed(command: Run) -> None:
+    rate = ("--per-minute", "6000", "--burst", "500", "--at-most", "50")
+    done = command("limits", "set", "api", *rate, "--feedback", "--breaker", "5/60s/1.5m")
+    [listed] = json.loads(command("limits", "-o", "json").stdout)
+
+    assert done.returncode == 0
+    assert (listed["per_second"], listed["burst"], listed["at_most"]) == (100, 500, 50)
+    assert (listed["tokens"], listed["breaker"], listed["is_declared"]) == (500, "closed", False)
+    assert command("limits").returncode == 0
+
+
+def test_a_limit_that_cannot_be_is_refused(command: Run) -> None:
+    bad = [["--breaker", "5"], ["--per-hour", "1", "--per-day", "1"], ["--per-day", "0"]]
+    for said in bad:
+        refused = command("limits", "set", "api", *said)
+
+        assert refused.returncode == 2
+        assert "must be" in refused.stderr or "give one of" in refused.stderr

@@ -211,6 +211,12 @@ async def nap(ctx: Context, seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+@hub.task(name="nap_too")
+async def nap_too(seconds: float) -> None:
+    """The same under another name."""
+    await asyncio.sleep(seconds)
+
+
 @hub.task(name="kill_worker")
 def kill_worker(ctx: Context) -> None:
     """End the whole process, as the kernel does when memory is short."""

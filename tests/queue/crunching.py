@@ -11,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from taskhub import Backoff, Context, Hub, Snooze
+from taskhub import Backoff, Context, Hub, Snooze, Throttled
 from taskhub.queue.blueprint import Blueprint
 
 work = Blueprint()
@@ -159,6 +159,18 @@ def counts_up(ctx: Context, path: str) -> None:
     while not Path(path).exists():
         time.sleep(0.01)
     ctx.progress(1000, 1000)
+
+
+@work.task(executor="process", limit="api", tokens=50)
+def settle(ctx: Context) -> None:
+    """Take less of its key than it had reserved."""
+    ctx.settle("api", 10)
+
+
+@work.task(executor="process", limit="throttled")
+def be_throttled() -> None:
+    """Meet a provider with too many requests."""
+    raise Throttled(3600)
 
 
 hub = Hub()

@@ -243,8 +243,8 @@ def test_many_jobs_at_once_carry_their_limit(hub: Hub) -> None:
     assert keys == 600
 
 
-@pytest.mark.parametrize("declared", [{"limit": "a"}, {"at_most": 1}])
-def test_a_limit_needs_its_number(hub: Hub, declared: dict[str, Any]) -> None:
+@pytest.mark.parametrize("declared", [{"tokens": 5}, {"at_most": 1}])
+def test_a_number_needs_its_limit(hub: Hub, declared: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="give limit and at_most together"):
         hub.task(**declared)(lambda: None)
 

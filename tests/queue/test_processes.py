@@ -300,3 +300,16 @@ def test_a_task_that_a_child_cannot_import_is_refused_when_it_is_declared(hub: H
     inner.__module__ = "__main__"
     with pytest.raises(TypeError, match="in __main__; move it to the top level of a module"):
         hub.task(executor="process")(inner)
+
+
+def test_a_process_task_settles_and_is_throttled_as_others_are(hub: Hub) -> None:
+    hub.limit("api", per_day=1, burst=100)
+    hub.limit("throttled", at_most=8, feedback=True)
+    settled, throttled = crunching.settle.defer(), crunching.be_throttled.defer()
+    work(hub)
+
+    assert settled.status() is Status.SUCCEEDED
+    assert throttled.status() is Status.TODO
+    by_name = {limit.name: limit for limit in hub.limits()}
+    assert by_name["throttled"].slots == 4
+    assert by_name["api"].tokens == pytest.approx(90, abs=0.1)

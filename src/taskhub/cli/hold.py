@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import Any
 
 import click
@@ -10,15 +12,52 @@ from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, Verbs, say, verb
 from taskhub.cli.output import Column, write_object, write_rows
+from taskhub.queue import Breaker
 
+
+def number(value: float | None) -> str:
+    """A number as people write it."""
+    return "" if value is None else f"{value:.6g}"
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPAN = r"(\d+(?:\.\d+)?)([smhd])"
+_BREAKER = re.compile(rf"(\d+)/{_SPAN}/{_SPAN}")
 COLUMNS = (
     Column("name"),
     Column("at_most", "at most", right=True),
+    Column("slots", "for now", right=True),
     Column("running", right=True),
+    Column("per_second", "per second", show=number, right=True),
+    Column("tokens", "tokens left", show=number, right=True),
+    Column("burst", "of", show=number, right=True),
+    Column("breaker"),
+    Column("open_until", "opens again"),
+    Column("open_reason", "because", wide=True),
     Column("paused_at", "paused since"),
     Column("paused_until", "until"),
     Column("reason", wide=True),
+    Column("is_declared", "by its task", show=lambda said: "yes" if said else ""),
 )
+
+
+def read_breaker(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | None
+) -> Breaker | None:
+    """5/60s/30s: failures, within, hold."""
+    if value is None:
+        return None
+    if found := _BREAKER.fullmatch(value):
+        failures, *spans = found.groups()
+        within, hold = (
+            float(amount) * _SECONDS[unit]
+            for amount, unit in zip(spans[::2], spans[1::2], strict=True)
+        )
+        try:
+            return Breaker(failures=int(failures), within=within, hold=hold)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    raise click.BadParameter(f"must be like 5/60s/30s, got {value!r}")
 
 
 @click.group(
@@ -29,6 +68,7 @@ COLUMNS = (
         "taskhub limits",
         "taskhub limits set queue:mail --at-most 10",
         "taskhub limits set task:send --at-most 2",
+        "taskhub limits set openai --per-minute 10000 --burst 500",
         "taskhub limits rm tenant:7",
     ),
 )
@@ -36,7 +76,7 @@ COLUMNS = (
 def limits(ctx: click.Context) -> None:
     """The limits and pauses in force, and what runs under each.
 
-    Those that a task declares for its keys are not listed: they are with its jobs.
+    Last come the keys that tasks declare, where jobs of them wait or run: 200 of each at most.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -47,16 +87,48 @@ def limits(ctx: click.Context) -> None:
     write_rows(asked, found, COLUMNS, key="name")
 
 
-@limits.command("set", examples=("taskhub limits set queue:mail --at-most 10",))
+@limits.command(
+    "set",
+    examples=(
+        "taskhub limits set queue:mail --at-most 10",
+        "taskhub limits set openai --per-minute 10000 --burst 500 --at-most 50",
+        "taskhub limits set openai --at-most 50 --feedback --breaker 5/60s/30s",
+    ),
+)
 @click.argument("name")
-@click.option("--at-most", type=click.IntRange(1, 2**31 - 1), required=True, help="Jobs at once.")
+@click.option("--at-most", type=click.IntRange(1, 2**31 - 1), help="Jobs at once.")
+@click.option("--per-second", type=float, help="Tokens of a key; a job takes one, or its tokens=.")
+@click.option("--per-minute", type=float, help="The same.")
+@click.option("--per-hour", type=float, help="The same.")
+@click.option("--per-day", type=float, help="The same.")
+@click.option("--burst", type=float, help="Tokens saved up. [default: those of a second]")
+@click.option("--feedback", is_flag=True, help="A 429 halves --at-most for a while.")
+@click.option(
+    "--breaker",
+    metavar="FAILURES/WITHIN/HOLD",
+    callback=read_breaker,
+    help="Hold the key for HOLD after so many failures within WITHIN.",
+)
 @click.pass_obj
-def set_(asked: Asked, name: str, at_most: int) -> None:
-    """Let at most so many jobs of queue:NAME, task:NAME or a key run at once, from now on."""
+def set_(asked: Asked, /, name: str, **said: Any) -> None:
+    """Hold jobs of queue:NAME, task:NAME or a key back, from now on.
+
+    It takes the place of all that was said of the name before, except a pause. Rates, feedback and
+    breakers are for keys.
+    """
+    given = {
+        what: value for what, value in said.items() if value is not None and value is not False
+    }
     hub, _ = asked.hub(tasks=False)
-    hub.limit(name, at_most=at_most)
-    hub.close()
-    write_object(asked, {"name": name, "at_most": at_most}, key="name")
+    try:
+        hub.limit(name, **given)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    finally:
+        hub.close()
+    if isinstance(breaker := given.get("breaker"), Breaker):
+        given["breaker"] = dataclasses.asdict(breaker)
+    write_object(asked, {"name": name, **given}, key="name")
 
 
 @limits.command("rm", examples=("taskhub limits rm queue:mail",))
@@ -104,7 +176,10 @@ def pause(
 def resume(
     ctx: click.Context, asked: Asked, queue: str | None, task: str | None, key: str | None
 ) -> None:
-    """Let jobs of a queue, a task or a key start again; exit code 7 if it was not paused."""
+    """Let jobs of a queue, a task or a key start again; exit code 7 if it was not held.
+
+    For a key it also closes the breaker.
+    """
     _exactly_one(queue, task, key)
     hub, _ = asked.hub(tasks=False)
     was_there = hub.resume(queue=queue, task=task, key=key)

@@ -12,8 +12,9 @@ from taskhub.queue.hub import Hub
 from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
-from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.outcomes import Fail, Retry, Snooze, Throttled
 from taskhub.queue.progress import Progress
+from taskhub.queue.rates import Breaker
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -27,6 +28,7 @@ __all__ = [
     "BadArgument",
     "BadSchedule",
     "Blueprint",
+    "Breaker",
     "ClaimLost",
     "Context",
     "CronInUse",
@@ -45,6 +47,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "Throttled",
     "UniqueKeyBusy",
     "UnknownCron",
     "UnknownJob",

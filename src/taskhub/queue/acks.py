@@ -69,6 +69,8 @@ class Returned:
 
     Attributes:
         keeps_queueing_lock: False where another job with it came to wait meanwhile.
+        is_throttled: its provider had too many requests.
+        has_feedback: and its task declares that this is to count.
     """
 
     job: Claimed
@@ -77,6 +79,8 @@ class Returned:
     failure: Failure | None = None
     log: str | None = None
     keeps_queueing_lock: bool = True
+    is_throttled: bool = False
+    has_feedback: bool = False
 
     @property
     def may_wait(self) -> bool:
@@ -86,7 +90,11 @@ class Returned:
     def told(self) -> dict[str, Any]:
         """One element of what outcomes_v1 takes."""
         again = self.again
+        heard = {"is_throttled": True} if self.is_throttled else {}
+        if self.is_throttled and self.has_feedback:
+            heard["has_feedback"] = True
         return {
+            **heard,
             **_about(self.job, self.failure, self.log),
             "outcome": self.outcome,
             "delay_seconds": again.in_seconds,

@@ -56,6 +56,8 @@ class Blueprint:
         lock: str | None = None,
         limit: str | None = None,
         at_most: int | None = None,
+        tokens: int | str | None = None,
+        feedback: bool = False,
         queueing_lock: str | None = None,
         unique: str | None = None,
         unique_until: Until | None = None,
@@ -122,6 +124,10 @@ class Blueprint:
                 arguments. `hub.limit(...)` changes the number for one key at run time.
             unique, unique_until, unique_for, on_conflict, cache: which job keeps another one out; see
                 DeferOptions and docs/unique.md.
+                arguments. `hub.limit(...)` changes the number for one key at run time; without
+                `at_most` only that limits.
+            tokens: what a job takes of its limit's rate, 1 if nothing is said; may name arguments.
+            feedback: `raise Throttled(...)` halves the number of the job's limit for a while.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.
@@ -230,6 +236,7 @@ class Blueprint:
         memory_mb: float | None = None,
         cpu_seconds: float | None = None,
         open_files: int | None = None,
+        feedback: bool = False,
         **options: Any,
     ) -> Task[..., Any]:
         batching = Batching.declared(function, options, transactional, executor)
@@ -252,6 +259,7 @@ class Blueprint:
             aliases=aliases,
             is_transactional=transactional,
             execution=execution,
+            has_feedback=feedback,
         )
         self._register(task)
         return task

@@ -21,7 +21,7 @@ from taskhub.queue.attempts import Failure
 from taskhub.queue.context import Context
 from taskhub.queue.execution import ChildDied, CpuLimit, ResultTooLarge
 from taskhub.queue.executors import FailedInChild
-from taskhub.queue.outcomes import Snooze
+from taskhub.queue.outcomes import Snooze, Throttled
 from taskhub.queue.retries import Again
 from taskhub.queue.task import Task
 
@@ -161,7 +161,8 @@ class Child:
             if not ticket.future.done():
                 ticket.future.set_result(body.decode() if body else None)
         elif kind == frames.SNOOZED:
-            ticket.fail(Snooze(json.loads(body)))
+            seconds, is_throttled = json.loads(body)
+            ticket.fail(Throttled(seconds) if is_throttled else Snooze(seconds))
         else:
             ticket.fail(_failed(json.loads(body)))
         self._on_free(self)

@@ -29,7 +29,7 @@ from taskhub.queue.acks import Claimed
 from taskhub.queue.attempts import describe
 from taskhub.queue.context import Context, running
 from taskhub.queue.execution import ResultTooLarge, TaskTimeout
-from taskhub.queue.outcomes import Snooze
+from taskhub.queue.outcomes import Snooze, Throttled
 from taskhub.queue.progress import Report, Reporter
 from taskhub.queue.runs import comes_back
 from taskhub.queue.task import Task
@@ -137,7 +137,9 @@ class Child:
             task = self._task(given["at"], job.task_name)
             result = self._result(task, job, given)
         except Snooze as error:
-            answer = frames.pack(frames.SNOOZED, frames.as_json(error.seconds))
+            answer = frames.pack(
+                frames.SNOOZED, frames.as_json([error.seconds, isinstance(error, Throttled)])
+            )
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
             self._context = None
             answer = self._failure(task, job, error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from taskhub.queue import sql
+from taskhub.queue import settling, sql
 from taskhub.queue.progress import Report
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Context:
     hub_id: str
     cancelled: bool = False
     has_reported: bool = False
+    is_settled: bool = False
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         """Say how far the job is: `done` of `of`, in whatever unit; `job.progress()` reads it.
@@ -80,6 +81,23 @@ class Context:
             "attempt": self.attempt,
         }
         return logging.LoggerAdapter(logger, known)
+
+    def settle(self, name: str, actual: float) -> None:
+        """Give back the tokens of this job's limit that it did not need, or take those it needed more.
+
+        Once in each run, in a transaction of its own: what the task writes may still roll back. A key
+        without a rate has nothing to settle. On the event loop use `settle_async`.
+
+        Raises:
+            ValueError: `name` is not the job's limit.
+            RuntimeError: this run has settled already.
+            ClaimLost: the job was given to another worker.
+        """
+        settling.settle(self, name, actual)
+
+    async def settle_async(self, name: str, actual: float) -> None:
+        """As `settle`, for coroutines."""
+        await settling.settle_async(self, name, actual)
 
     def fence(self, session: Session | Connection) -> None:
         """Check, in the caller's transaction, that this attempt still owns its job.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from taskhub.queue import unique
+from taskhub.queue.rates import read_tokens
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
     MAX_LOCK_BYTES,
@@ -33,7 +34,9 @@ class DeferOptions(TypedDict, total=False):
         priority: the higher runs first; 0 if nothing is said.
         lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
         limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
-        at_most: how many, unless `hub.limit(...)` says otherwise for the key.
+        at_most: how many, unless `hub.limit(...)` says otherwise for the key; without it only that does.
+        tokens: what the job takes of its limit's rate, 1 if nothing is said; a number, or text that names
+            arguments and comes to one, "{pages}".
         fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
         queueing_lock: at most one job with it may wait; another one is refused.
         unique: while a job of the task with this key waits or runs, defer returns it and stores
@@ -55,6 +58,7 @@ class DeferOptions(TypedDict, total=False):
     lock: str
     limit: str
     at_most: int
+    tokens: int | str
     fair_key: str
     queueing_lock: str
     unique: str | None
@@ -91,7 +95,8 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
     parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
     templates = [(key, options.get(key)) for key in TEMPLATES]
     is_cached = rule.cache_seconds is not None
-    is_plain = all(template is None for _, template in templates) and not is_cached
+    tokens = options.get("tokens")
+    is_plain = tokens is None and not is_cached and all(one is None for _, one in templates)
 
     def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
         text, given = parameters.write(args, kwargs, max_bytes)
@@ -103,8 +108,10 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
             else check_text(parameters.fill(str(template), given), key, MAX_LOCK_BYTES)
             for key, template in templates
         ]
+        lock, queueing_lock, limit, fair, key = filled
         if is_cached:
-            filled[-1] = unique.cache_key(text, parameters.written_defaults)
-        return NewJob(common, text, *filled)
+            key = unique.cache_key(text, parameters.written_defaults)
+        needs = read_tokens(parameters.fill(tokens, given)) if isinstance(tokens, str) else tokens
+        return NewJob(common, text, lock, queueing_lock, limit, fair, key, needs)
 
     return row

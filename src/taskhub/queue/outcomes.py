@@ -37,6 +37,22 @@ class Snooze(Outcome):
         self.seconds = seconds
 
 
+class Throttled(Snooze):
+    """Put this job back because a provider said "too many requests", using up no attempt.
+
+    Where its limit has feedback, fewer jobs of the key run at once from now on.
+
+    Args:
+        retry_after: seconds, as the header Retry-After has them.
+    """
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        if not 0 <= retry_after < float("inf"):
+            raise ValueError(f"retry_after must be 0 or more and finite, got {retry_after}")
+        super().__init__(retry_after or 0.001)
+        self.retry_after = retry_after
+
+
 class Fail(Outcome):
     """End this job as failed, whatever `retry=` says: another try would not help."""
 

@@ -36,6 +36,7 @@ class NewJob(NamedTuple):
     limit_key: str | None = None
     fair_key: str | None = None
     unique_key: str | None = None
+    tokens: int | None = None
 
     def due_at(self, at: datetime | None) -> "NewJob":
         """The same job, for another time; None leaves it to its delay, if it has one."""
@@ -63,8 +64,8 @@ def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> 
         end = start + ROWS_AT_ONCE
         rows = [
             f"{job_id}\t{_escaped(args)}\t{_word(lock)}\t{_word(limit)}\t{_word(fair)}"
-            f"\t{_line_end(common, due)}\n"
-            for job_id, (common, args, lock, _, limit, fair, _) in zip(
+            f"\t{_number(tokens)}\t{_line_end(common, due)}\n"
+            for job_id, (common, args, lock, _, limit, fair, _, tokens) in zip(
                 ids[start:end], jobs[start:end], strict=True
             )
         ]
@@ -77,6 +78,10 @@ def _line_end(common: Common, due: str | None) -> str:
     at = due if common.at is None else common.at.isoformat()
     fields = (common.queue_name, common.task_name, common.priority, at, common.at_most)
     return "\t".join(_word(None if field is None else str(field)) for field in fields)
+
+
+def _number(value: int | None) -> str:
+    return "\\N" if value is None else str(value)
 
 
 @lru_cache

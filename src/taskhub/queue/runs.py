@@ -18,7 +18,7 @@ from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.events import EventName, JobEvent
 from taskhub.queue.lease import Registration
-from taskhub.queue.outcomes import Snooze
+from taskhub.queue.outcomes import Snooze, Throttled
 from taskhub.queue.reading import UnreadableArguments
 from taskhub.queue.retries import Again, decide, strategy
 
@@ -156,7 +156,13 @@ class Run:
     def _raised(self, error: Exception) -> Ack:
         self._error = error
         if isinstance(error, Snooze):
-            return Returned(job=self.job, outcome="snoozed", again=Again(in_seconds=error.seconds))
+            return Returned(
+                job=self.job,
+                outcome="snoozed",
+                again=Again(in_seconds=error.seconds),
+                is_throttled=isinstance(error, Throttled),
+                has_feedback=self._task is not None and self._task.has_feedback,
+            )
         if isinstance(error, ClaimLost):
             logger.warning("claim lost", extra={"job_id": self.job.id, "claim": self.job.claim})
         if self._context.cancelled:

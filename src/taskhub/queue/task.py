@@ -48,6 +48,7 @@ class Task(Generic[P, R]):
     is_transactional: bool = False
     crons: list[DeclaredCron] = field(default_factory=list)
     execution: Execution | None = None
+    has_feedback: bool = False
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,8 +83,10 @@ class Task(Generic[P, R]):
         for key in TEMPLATES:
             if template := options.get(key):
                 self.parameters.check_template(str(template), key)
+        if isinstance(tokens := options.get("tokens"), str):
+            self.parameters.check_template(tokens, "tokens")
         told = {**self.options_given, **options}
-        check_declared(told)
+        check_declared(told, self.has_feedback)
         Uniqueness.of(told)
 
     @cached_property

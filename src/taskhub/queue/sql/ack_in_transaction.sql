@@ -1,8 +1,9 @@
 -- The last statement of a transactional task: end its job as succeeded, in the task's own transaction.
 --
 -- The job's row is locked from here to the commit, so a process that is paused between the two loses
--- its session before its lease: the rescue passes over a locked row. Its lock and its limit are noted for the ticks.
--- Index: procrastinate_jobs_pkey.
+-- its session before its lease: the rescue passes over a locked row. Its lock and its limit are noted
+-- for the ticks, and its success where feedback counts them.
+-- Indexes: procrastinate_jobs_pkey, limit_states_pkey.
 WITH ended AS (
     SELECT a.stored, a.freed, a.slots
     FROM {schema}.ack_v1(
@@ -17,6 +18,12 @@ WITH ended AS (
 ), let_go AS (
     INSERT INTO {schema}.lock_notes (lock, is_limit)
     SELECT unnest(ended.slots), true FROM ended
+), counted AS (
+    INSERT INTO {schema}.limit_events (name, kind)
+    SELECT s.name, 'succeeded'
+    FROM ended
+    JOIN {schema}.limit_states AS s ON s.name = ANY(ended.slots)
+    WHERE s.slots IS NOT NULL
 )
 SELECT
     ended.stored IS NOT NULL AS stored,

@@ -4,6 +4,6 @@
 -- the caller's connection speaks.
 COPY {schema}.procrastinate_jobs
     (
-        id, args, lock, limit_key, fair_key, queue_name, task_name, priority, scheduled_at, at_most
+        id, args, lock, limit_key, fair_key, tokens, queue_name, task_name, priority, scheduled_at, at_most
     )
 FROM STDIN WITH (ENCODING 'UTF8')

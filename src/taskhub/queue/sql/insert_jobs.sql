@@ -6,7 +6,7 @@
 INSERT INTO {schema}.procrastinate_jobs
     (
         queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most,
-        fair_key
+        fair_key, tokens
     )
 SELECT
     job.queue_name,
@@ -18,7 +18,8 @@ SELECT
     coalesce(job.at, clock_timestamp() + make_interval(secs => job.delay_seconds)),
     job.limit_key,
     job.at_most,
-    job.fair_key
+    job.fair_key,
+    job.tokens
 FROM ROWS FROM (
     json_to_recordset(%(jobs)s::text::json) AS (
         queue_name varchar,
@@ -31,7 +32,8 @@ FROM ROWS FROM (
         at timestamptz,
         limit_key text,
         at_most integer,
-        fair_key text
+        fair_key text,
+        tokens integer
     )
 ) WITH ORDINALITY AS job
 ORDER BY job.ordinality
