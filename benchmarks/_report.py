@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -104,9 +105,17 @@ def keep(name: str, section: str, page: Path = PAGE) -> None:
     page.write_text(pattern.sub(lambda _: block, text), encoding="utf-8")
 
 
-def options(description: str, *, jobs: int, pairs: int = 7, **numbers: int) -> argparse.Namespace:
+def options(
+    description: str,
+    *,
+    jobs: int,
+    pairs: int = 7,
+    given: Sequence[str] | None = None,
+    **numbers: int,
+) -> argparse.Namespace:
     """The command line of a benchmark: --jobs, --pairs, and an integer for each of `numbers`.
 
+    `given` is what there is to read, in place of the program's own arguments.
     A run with other numbers than the defaults is a quick one; it is kept only with --write.
     """
     parser = argparse.ArgumentParser(description=description)
@@ -119,7 +128,7 @@ def options(description: str, *, jobs: int, pairs: int = 7, **numbers: int) -> a
         action=argparse.BooleanOptionalAction,
         help="keep the table in docs/benchmarks.md; default: if all numbers are the defaults",
     )
-    asked = parser.parse_args()
+    asked = parser.parse_args(given)
     if asked.write is None:
         asked.write = all(getattr(asked, name) == default for name, default in defaults.items())
     return asked

@@ -6,6 +6,7 @@ is the machine's monotonic one, which all processes share.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ class Side:
         left: SQL that counts the jobs that are not done, with {jobs} for their number, or None where
             no Postgres holds them.
         processes: how many workers share the jobs.
+        tree: the root of other sources of ours, in place of these.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Side:
     work: tuple[str, ...] = ()
     left: str | None = None
     processes: int = 1
+    tree: Path | None = None
 
     def rate(self, server: Server) -> float:
         """Jobs per second from the start of work to the last outcome stored."""
@@ -86,8 +89,10 @@ class Side:
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a verb; its stderr is ours."""
         python = sys.executable if self.script in OURS else str(PEERS)
+        here = self.tree / HERE.name if self.tree is not None else HERE
         return subprocess.Popen(  # noqa: S603 - a script of this folder
-            [python, str(HERE / f"_side_{self.script}.py"), verb, *arguments],
+            [python, str(here / f"_side_{self.script}.py"), verb, *arguments],
+            env={**os.environ, "PYTHONPATH": str(here.parent / "src")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

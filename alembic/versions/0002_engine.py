@@ -35,7 +35,7 @@ OURS = (
     "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1", "claim_lane_v1",
     "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "promote_limits_v1", "unpark_v1", "rooms_v1",
     "sweep_limits_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
-    "cancel_v1", "extend_attempts_v1", "rule_v1",
+    "cancel_v1", "extend_attempts_v1", "rule_v1", "claim_more_v1", "report_progress_v1",
 )  # fmt: skip
 THEIRS = (
     "fetch_job_v2", "finish_job_v1", "cancel_job_v1", "retry_job_v2", "retry_job_v1",
@@ -188,6 +188,29 @@ def _tables(schema: str) -> None:
         )
     """)
     op.execute(f"CREATE INDEX cancel_requests_job_id ON {schema}.cancel_requests (job_id)")
+    # Append-only: runs that went on in a paused process after their jobs were given to others.
+    op.execute(f"""
+        CREATE TABLE {schema}.overlaps (
+            job_id bigint NOT NULL,
+            claim integer NOT NULL,
+            worker_id bigint NOT NULL,
+            overlap_seconds double precision NOT NULL,
+            noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+    """)
+    op.execute(f"CREATE INDEX overlaps_noticed_at ON {schema}.overlaps (noticed_at)")
+    # How far running jobs are, never on the job's row; one row for each job whose task says so.
+    op.execute(f"""
+        CREATE TABLE {schema}.progress (
+            job_id bigint PRIMARY KEY,
+            claim integer NOT NULL,
+            attempt integer NOT NULL,
+            done double precision NOT NULL,
+            out_of double precision,
+            note text NOT NULL,
+            at timestamptz NOT NULL
+        )
+    """)
     # The registry outlives the worker, because the history points at it; procrastinate_workers
     # holds the living, with their heartbeat.
     op.execute(f"""
@@ -199,9 +222,12 @@ def _tables(schema: str) -> None:
             version text NOT NULL,
             queues text[],
             tasks text[] NOT NULL,
+            crons text[] NOT NULL DEFAULT '{{}}',  -- names of the schedules that it declares
             concurrency integer NOT NULL,
             lease_seconds double precision NOT NULL,
             started_at timestamptz NOT NULL DEFAULT now(),
+            drain text CHECK (drain IN ('end', 'stay')),  -- asked to take no more jobs, and then what
+            draining_at timestamptz,  -- since when it takes none
             stopped_at timestamptz,
             stop_reason text
         )
@@ -299,7 +325,7 @@ def _storage(schema: str) -> None:
             autovacuum_analyze_threshold = 100000, vacuum_index_cleanup = on, vacuum_truncate = off
         )
     """)
-    for table in ("procrastinate_workers", "upkeep"):
+    for table in ("procrastinate_workers", "upkeep", "progress"):
         op.execute(f"""
             ALTER TABLE {schema}.{table} SET (
                 fillfactor = 50, autovacuum_vacuum_scale_factor = 0,
@@ -335,7 +361,8 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {schema}.{name}")
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
-            {schema}.cancel_requests, {schema}.upkeep, {schema}.rules
+            {schema}.cancel_requests, {schema}.overlaps, {schema}.upkeep, {schema}.rules,
+            {schema}.progress
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (

@@ -1,6 +1,18 @@
 """taskhub: background jobs that commit with your data, on the one Postgres you already have."""
 
-from taskhub.queue import Backoff, Blueprint, Context, Fail, Hub, Job, Retry, Snooze, Status, Task
+from taskhub.queue import (
+    Backoff,
+    Blueprint,
+    Context,
+    Fail,
+    Hub,
+    Item,
+    Job,
+    Retry,
+    Snooze,
+    Status,
+    Task,
+)
 
 __all__ = [
     "Backoff",
@@ -8,6 +20,7 @@ __all__ = [
     "Context",
     "Fail",
     "Hub",
+    "Item",
     "Job",
     "Retry",
     "Snooze",

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Doors, Jobs, Start
 from tests.waiting import until
@@ -118,6 +120,42 @@ def test_a_worker_paused_for_three_leases_is_refused_when_it_writes(
     )
     assert cluster.rows("SELECT job_id, claim FROM effects") == [{"job_id": job_id, "claim": 2}]
     assert jobs.outcomes(job_id) == "lost succeeded"
+
+
+@pytest.mark.parametrize("task", ["stamp_async", "stamp_thread"])
+def test_what_a_paused_worker_does_outside_overlaps_by_less_than_a_lease_and_is_counted(
+    cluster: Cluster, jobs: Jobs, start: Start, doors: Doors, task: str
+) -> None:
+    ids = [jobs.defer(task, stamps=300) for _ in range(4)]
+    first = start()
+    for job_id in ids:
+        first.hears(f"running {job_id} 1")
+    first.pause()
+    second = start()
+    for job_id in ids:
+        second.hears(f"running {job_id} 2")
+
+    first.resume()
+    for job_id in ids:
+        jobs.ends(job_id, "lost succeeded")
+
+    overlaps = []
+    for job_id in ids:
+        before, after = (
+            [
+                float(line)
+                for line in (doors.folder / f"stamps-{job_id}-{claim}").read_text().split()
+            ]
+            for claim in (1, 2)
+        )
+        # What the first one did after the second had begun, and before the second had ended.
+        late = [stamp for stamp in before if after[0] < stamp < after[-1]]
+        overlaps.append(late[-1] - late[0] if late else 0.0)
+    assert max(overlaps) < LEASE_SECONDS
+    until(lambda: cluster.one("SELECT count(*) FROM taskhub.overlaps") == len(ids), "the count")
+    longest = cluster.one("SELECT max(overlap_seconds) FROM taskhub.overlaps")
+    assert max(overlaps) <= longest < LEASE_SECONDS
+    print(f"{task}: {max(overlaps):.3f} s by the jobs' record, at most {longest:.3f} s as counted")
 
 
 def test_the_outcome_of_a_paused_worker_is_dropped(

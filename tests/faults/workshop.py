@@ -171,6 +171,32 @@ def section(ctx: Context, name: str) -> None:
         )
 
 
+def stamp(ctx: Context) -> None:
+    """Do something outside Postgres that cannot be taken back, and note when."""
+    with (doors / f"stamps-{ctx.job_id}-{ctx.claim}").open("a") as file:
+        file.write(f"{time.clock_gettime(time.CLOCK_BOOTTIME)}\n")
+
+
+@hub.task(name="stamp_async")
+async def stamp_async(ctx: Context, stamps: int) -> None:
+    """Stamp again and again, on the event loop."""
+    say("running", ctx.job_id, ctx.claim)
+    for _ in range(stamps):
+        stamp(ctx)
+        await asyncio.sleep(0.01)
+
+
+@hub.task(name="stamp_thread")
+def stamp_thread(ctx: Context, stamps: int) -> None:
+    """The same in a thread, as long as nobody asks it to stop."""
+    say("running", ctx.job_id, ctx.claim)
+    for _ in range(stamps):
+        if ctx.cancelled:
+            break
+        stamp(ctx)
+        time.sleep(0.01)
+
+
 @hub.task(name="block_loop")
 async def block_loop(ctx: Context, seconds: float) -> None:
     """Stand on the event loop, as a coroutine without an await does."""

@@ -152,5 +152,14 @@ def until_cancelled(ctx: Context, path: str) -> None:
     Path(path).write_text("seen")
 
 
+@work.task(executor="process")
+def counts_up(ctx: Context, path: str) -> None:
+    for n in range(1000):
+        ctx.progress(n, 1000, "counting")
+    while not Path(path).exists():
+        time.sleep(0.01)
+    ctx.progress(1000, 1000)
+
+
 hub = Hub()
 hub.add(work)

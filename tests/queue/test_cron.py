@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from tests.queue.test_why import gone, new_worker
 from tests.waiting import until
 
 from taskhub import Blueprint, Context, Hub, db
-from taskhub.queue.cron_actions import CronState, UnknownCron
+from taskhub.queue.cron_actions import CronInUse, CronState, UnknownCron
 from taskhub.queue.crons import CatchUp
 from taskhub.queue.scheduler import Scheduler
 from taskhub.queue.schedules import BadSchedule
@@ -628,3 +629,39 @@ def test_the_next_ticks_are_told_on_the_clock_of_the_zone(hub: Hub) -> None:
     assert len(ticks) == 400
     assert sum(tick.strftime("%H:%M") == "02:30" for tick in ticks) >= 398
     assert len({tick.date() for tick in ticks}) == 400
+
+
+def test_a_schedule_that_no_live_worker_declares_is_forgotten_with_its_pause(hub: Hub) -> None:
+    every_minute(hub)
+    round_at(hub, clock(0.5))
+    worker_id = new_worker(hub, crons=("tick",))
+    hub.crons.pause("tick", reason="for ever")
+
+    with pytest.raises(
+        CronInUse, match=rf"declared by live worker {worker_id} \(box, pid 77\), which"
+    ):
+        hub.crons.remove("tick")
+    gone(hub, worker_id)
+    new_worker(hub, crons=("other",))
+    assert hub.crons.remove("tick", dry_run=True).state == "paused"
+    assert one(hub).state == "paused"
+    hub.crons.remove("tick")
+
+    assert one(hub).state == "new"  # this hub still declares it
+    with pytest.raises(UnknownCron):
+        Hub(settings=hub.settings).crons.remove("tick")
+
+
+def test_a_worker_registers_the_schedules_that_it_declares(hub: Hub) -> None:
+    every_minute(hub)
+    seen: list[Any] = []
+
+    @hub.task(name="look")
+    def look() -> None:
+        seen.extend(hub.read("cron_workers", name="tick"))
+
+    look.defer()
+    hub.run_worker(wait=False)
+
+    assert len(seen) == 1
+    assert hub.read("cron_workers", name="tick") == []

@@ -91,6 +91,7 @@ class Engine(RuleBasedStateMachine):
             sql.load("register_worker", "taskhub"),
             {
                 "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": [],
+                "crons": [],
                 "concurrency": 1, "lease_seconds": LEASE_SECONDS,
             },
         ).fetchone()  # fmt: skip
@@ -192,7 +193,10 @@ class Engine(RuleBasedStateMachine):
             "WHERE id = %s",
             (self.ids[n],),
         )
-        self.admin.execute(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0})
+        self.admin.execute(
+            sql.load("rescue_jobs", "taskhub"),
+            {"lease_seconds": 0.0, "worker_ids": None, "what": "x"},
+        )
         self.admin.execute(sql.load("bury_workers", "taskhub"), {})
         for job_id in [i for i, (by, _) in self.held.items() if by == n]:
             self.zombies.append((self.ids[n], self.held.pop(job_id)[1]))

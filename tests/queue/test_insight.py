@@ -16,6 +16,7 @@ from taskhub import Context, Hub, Status, db
 from taskhub.cli import look
 from taskhub.queue import horizon, insight, sql
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.states import JobDetail, Page
 
 
 @contextmanager
@@ -86,7 +87,7 @@ def test_a_job_is_shown_with_the_history_of_the_same_moment(hub: Hub) -> None:
         await asyncio.sleep(0)
 
     jobs = [step.defer() for _ in range(40)]
-    shown: list[insight.JobDetail] = []
+    shown: list[JobDetail] = []
     with moving(hub) as worker:
         while worker.is_alive():
             shown += [insight.job(hub, job.id) for job in jobs[::8]]
@@ -130,7 +131,7 @@ def test_pages_hold_every_job_once_across_hot_and_cold(hub: Hub) -> None:
 
 
 def test_an_empty_queue_has_one_empty_page(hub: Hub) -> None:
-    assert insight.page(hub) == insight.Page([], None)
+    assert insight.page(hub) == Page([], None)
 
 
 def test_a_search_that_finds_nothing_stops_in_time_and_can_be_continued(
@@ -144,8 +145,8 @@ def test_a_search_that_finds_nothing_stops_in_time_and_can_be_continued(
     stopped = insight.page(hub, history_of_one, seconds=0.0)
     whole = insight.page(hub, history_of_one)
 
-    assert stopped == insight.Page([], 101)
-    assert whole == insight.Page([], None)
+    assert stopped == Page([], 101)
+    assert whole == Page([], None)
 
 
 def test_a_page_reads_only_the_partitions_of_its_ids(hub: Hub) -> None:

@@ -262,6 +262,23 @@ def test_events_of_jobs_that_are_gone_go_with_the_history(hub: Hub, sql: Connect
     assert ids(sql, "procrastinate_events") == [rows[0]["id"], rows[2]["id"]]
 
 
+def test_what_was_seen_of_overlapping_runs_is_kept_as_long_as_the_history(
+    hub: Hub, sql: Connection
+) -> None:
+    for days in (1, hub.settings.history_days + 1):
+        sql.execute(
+            """
+            INSERT INTO taskhub.overlaps (job_id, claim, worker_id, overlap_seconds, noticed_at)
+            VALUES (%s, 1, 1, 0.5, now() - make_interval(days => %s::integer))
+            """,
+            [days, days],
+        )
+
+    assert prune(hub, dry_run=True).overlaps == 1
+    assert prune(hub).overlaps == 1
+    assert [row["job_id"] for row in sql.execute("SELECT job_id FROM taskhub.overlaps")] == [1]
+
+
 def test_requests_to_stop_go_when_their_run_is_over(hub: Hub, sql: Connection) -> None:
     running, over = ended(sql, "doing", days_ago=0), ended(sql, "failed", days_ago=0)
     for job_id, claim in [(running, 0), (running, 7), (over, 0), (over + 1, 0)]:

@@ -16,7 +16,7 @@ PARENT = """
     from taskhub.queue.retries import Backoff
     from taskhub.queue import supervisor
 
-    logging.basicConfig(format="%(message)s %(worker)s %(killed_by)s %(exit_code)s")
+    logging.basicConfig(level="INFO", format="%(message)s %(worker)s %(killed_by)s %(exit_code)s")
     logging.getLogger().handlers[0].formatter._style._defaults = {"killed_by": "", "exit_code": ""}
     supervisor.RESTART = Backoff(first_seconds=0.05, ceiling_seconds=0.1)
     supervisor.SOUND_SECONDS = float(sys.argv[2])
@@ -170,7 +170,7 @@ def test_a_child_that_ended_well_by_itself_comes_back(tmp_path: Path, start: Sta
 
     until(lambda: len(pids(tmp_path, "a")) == 2, "starting again")
     parent.terminate()
-    assert "worker died and is started again a  0" in told_of(parent)
+    assert "worker ended and is started again a  0" in told_of(parent)
     assert parent.returncode == 0
 
 

@@ -301,3 +301,17 @@ def test_its_lock_goes_on_to_the_next_job(hub: Hub) -> None:
 
     with hub.transaction() as session:
         assert session.scalars(text("SELECT id FROM orders")).all() == list(range(5))
+
+
+def test_its_slot_of_a_limit_goes_on_to_the_next_job_at_once(hub: Hub) -> None:
+    done: list[int] = []
+
+    @hub.task(name="settle", transactional=True, limit="bank", at_most=1)
+    def settle(session: Session, n: int) -> None:
+        done.append(n)
+
+    for n in range(5):
+        settle.defer(n)
+    asyncio.run(hub.worker(wait=False).run())
+
+    assert done == [0, 1, 2, 3, 4]

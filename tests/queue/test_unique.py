@@ -477,10 +477,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("options", "message"), BAD)
 def test_nonsense_is_refused_where_it_is_declared(options: dict[str, Any], message: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+    def reset(account_id: int) -> None: ...
 
-        @Blueprint().task(**options)
-        def task(account_id: int) -> None: ...
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        Blueprint().task(**options)(reset)
 
 
 def test_nonsense_is_refused_where_it_is_said_of_a_job(reset: Task[..., Any]) -> None:

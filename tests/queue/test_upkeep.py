@@ -74,7 +74,9 @@ def test_the_rescue_walks_in_order_over_what_ran_since_the_last_vacuum(hub: Hub)
     query = f"EXPLAIN (FORMAT JSON) {sql.load('rescue_jobs', 'taskhub')}".encode()
 
     with psycopg.connect(db.conninfo(hub.url)) as connection:
-        told = connection.execute(query, {"lease_seconds": 0.0}).fetchone()
+        told = connection.execute(
+            query, {"lease_seconds": 0.0, "worker_ids": None, "what": "x"}
+        ).fetchone()
 
     assert told is not None
     seen = [node for node in nodes(told[0][0]["Plan"]) if "jobs" in node.get("Index Name", "")]

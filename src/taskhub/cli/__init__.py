@@ -14,9 +14,11 @@ from taskhub.cli.options import Asked, Verbs
 VERBS = {
     "up": "up", "worker": "worker", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
+    "why": "why",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold",
     "db": "database", "dataset": "knowledge", "document": "knowledge",
+    "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",
 }  # fmt: skip
 
@@ -68,4 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()  # the reader of our data has gone, and that is no error
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells the user
         code = report(error, verbose=asked.verbose)
+    finally:
+        for hub in asked.hubs:
+            hub.close()
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import click
@@ -11,8 +12,9 @@ from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
-from taskhub.queue import actions, retention
+from taskhub.queue import Hub, actions, retention
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.why.words import span
 
 
 @verb(
@@ -33,11 +35,26 @@ def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...]) -> None:
         ctx.exit(PARTLY)
 
 
+RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def read_rate(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """50/s, 30/min or 100/h as jobs a second."""
+    if value is None:
+        return None
+    found = RATE.fullmatch(value)
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"must be like 50/s, 30/min or 100/h, got {value!r}")
+    return float(found[1]) / _SECONDS[found[2]]
+
+
 @verb(
     "retry-failed",
     examples=(
         "taskhub retry-failed --queue mail --dry-run",
         "taskhub retry-failed --task 'mail_*' --since 2h --error 'timeout' --yes",
+        "taskhub retry-failed --fingerprint 8009a36492a1f651 --rate 50/s --yes",
     ),
 )
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue.")
@@ -46,6 +63,12 @@ def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...]) -> None:
 @click.option("--error", help="Text or glob in the last error.")
 @click.option("--fingerprint", help="Only failures of this kind.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option(
+    "--rate",
+    callback=read_rate,
+    metavar="N/s|min|h",
+    help="Spread them out: their dates are spaced so, this command does not wait for them.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be retried.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def retry_failed(
@@ -56,6 +79,7 @@ def retry_failed(
     error: str | None,
     fingerprint: str | None,
     limit: int | None,
+    rate: float | None,
     dry_run: bool,
     yes: bool,
 ) -> None:
@@ -69,25 +93,38 @@ def retry_failed(
     for line in preview.samples:
         why = visible(f"{line.error_class}: {line.error_message}"[:100])
         say(f"  {line.id}  {line.task}  {line.queue}  {why}")
+    over = "" if rate is None else f", spread over {span(preview.jobs / rate)}"
     retried = 0
     if preview.jobs and not dry_run:
-        confirm(f"retry {preview.jobs} jobs?", yes=yes)
-        retried = actions.retry_failed(
-            hub, wanted, limit=limit, up_to_id=preview.highest_id, progress=_progress(preview.jobs)
-        )
-        say(f"{retried} jobs wait again; watch them with `taskhub ls --status todo`")
+        confirm(f"retry {preview.jobs} jobs{over}?", yes=yes)
+        retried = _retry_failed(hub, wanted, preview, limit, rate)
+        say(f"{retried} jobs wait again{over}; watch them with `taskhub ls --status todo`")
     hub.close()
     write_object(
         asked, {"matched": preview.jobs, "retried": retried, "dry_run": dry_run}, key="retried"
     )
 
 
-def _progress(jobs: int) -> Any:
-    def told(done: int) -> None:
-        if jobs > 1000:
-            say(f"  {done} of {jobs}")
+def _retry_failed(
+    hub: Hub, wanted: JobFilter, preview: actions.Preview, limit: int | None, rate: float | None
+) -> int:
+    done = 0
 
-    return told
+    def tell(jobs: int) -> None:
+        nonlocal done
+        done = jobs
+        if preview.jobs > actions.CHUNK:
+            say(f"  {done} of {preview.jobs}")
+
+    try:
+        return actions.retry_failed(
+            hub, wanted,
+            limit=limit, up_to_id=preview.highest_id, jobs_per_second=rate, progress=tell,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        # What was on its way when the key was pressed may have got there.
+        say(f"at least {done} of {preview.jobs} jobs wait again; the same command takes the others")
+        raise
 
 
 @verb("cancel", examples=("taskhub cancel 42 --reason 'sent by hand'",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from taskhub.cli.options import Asked, Verbs, say
+from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, ago, write_object, write_rows
 
 
@@ -35,7 +35,7 @@ TICKS = (Column("name"), Column("tick", show=_at))
     examples=("taskhub cron ls", "taskhub cron pause nightly --reason 'full disk'"),
 )
 def cron() -> None:
-    """Periodic tasks: how their schedules stand, pause, resume, run now."""
+    """Periodic tasks: how their schedules stand, pause, resume, run now, remove."""
 
 
 @cron.command("ls", examples=("taskhub cron ls", "taskhub cron ls -o json"))
@@ -94,6 +94,22 @@ def resume(asked: Asked, name: str) -> None:
     hub, _ = asked.hub(tasks=False)
     _write(asked, hub.crons.resume(name))
     hub.close()
+
+
+@cron.command("rm", examples=("taskhub cron rm nightly --dry-run", "taskhub cron rm nightly --yes"))
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Say whether it could go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def rm(asked: Asked, name: str, dry_run: bool, yes: bool) -> None:
+    """Forget a schedule that no live worker declares; exit code 9 if one does. Its jobs stay."""
+    hub, _ = asked.hub(tasks=False)
+    hub.crons.remove(name, dry_run=True)
+    if not dry_run:
+        confirm(f"forget schedule {name}, its last tick and its pause?", yes=yes)
+        hub.crons.remove(name)
+    hub.close()
+    write_object(asked, {"name": name, "outcome": "would go" if dry_run else "removed"}, key="name")
 
 
 def _write(asked: Asked, state: Any) -> None:

@@ -13,7 +13,8 @@ from taskhub.app import AppImportFailed
 from taskhub.db import BadAddress, NoDatabase
 from taskhub.embedded import EmbeddedFailed, NoEmbeddedPostgres
 from taskhub.migrations import SchemaBehind
-from taskhub.queue import BadArgument, UnknownCron, UnknownJob
+from taskhub.queue import BadArgument, CronInUse, UnknownCron, UnknownJob
+from taskhub.queue.worker_actions import UnknownWorker, WorkerLives
 from taskhub.settings import BadSetting
 
 OK, FAILED, USAGE, APP, DATABASE, SCHEMA, PARTLY, UNHEALTHY, REFUSED = 0, 1, 2, 3, 4, 5, 7, 8, 9
@@ -75,8 +76,8 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((BadSetting, BadArgument, BadAddress), USAGE),
     ((NoDatabase, NoEmbeddedPostgres, EmbeddedFailed), DATABASE),
     ((SchemaBehind,), SCHEMA),
-    ((Refused,), REFUSED),
-    ((Failed, UnknownCron, UnknownJob), FAILED),
+    ((Refused, CronInUse, WorkerLives), REFUSED),
+    ((Failed, UnknownCron, UnknownJob, UnknownWorker), FAILED),
 )
 
 

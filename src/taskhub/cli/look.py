@@ -14,7 +14,6 @@ from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
     Column,
     ago,
-    span,
     table,
     visible,
     wants_table,
@@ -23,6 +22,8 @@ from taskhub.cli.output import (
 )
 from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.states import JobDetail, QueueState
+from taskhub.queue.why.words import span
 
 QUEUES = (
     Column("queue"),
@@ -104,7 +105,7 @@ def status(ctx: click.Context, asked: Asked) -> None:
         ctx.exit(UNHEALTHY)
 
 
-def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
+def _warnings(hub: Hub, queues: list[QueueState]) -> list[str]:
     lonely = [
         f"queue {q.queue!r} holds {q.ready} ready jobs and has no live worker; "
         f"run `taskhub worker --queue {q.queue}`"
@@ -120,7 +121,14 @@ def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
 
 def _holds(hub: Hub) -> list[str]:
     held = horizon.hold(hub)
-    return [str(held)] if held is not None else []
+    notes = [str(held)] if held is not None else []
+    found = insight.overlaps(hub)
+    if found.longest_seconds is not None:
+        notes.append(
+            f"{found.runs} runs of paused workers overlapped with the next run of their job within a day, "
+            f"the longest for {found.longest_seconds:.1f} s; what they write through the hub was refused"
+        )
+    return notes
 
 
 def _screen(asked: Asked, told: dict[str, Any]) -> str:
@@ -186,9 +194,10 @@ def show(asked: Asked, job_id: int) -> None:
     write_object(asked, found, table=_job_screen(found))
 
 
-def _job_screen(job: insight.JobDetail) -> str:
+def _job_screen(job: JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
-    for name in ("priority", "lock", "unique_key", "args", "result", "attempts", "lost"):
+    shown = ("priority", "lock", "unique_key", "args", "progress", "result", "attempts", "lost")
+    for name in shown:
         value = getattr(job, name)
         if value not in (None, 0):
             lines.append(f"  {name:<10} {visible(str(value))}")

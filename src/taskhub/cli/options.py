@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import click
@@ -22,13 +22,18 @@ FORMATS = ("table", "json", "jsonl", "tsv", "ids")
 
 @dataclass(slots=True)
 class Asked:
-    """What the global options say; None where they were not given."""
+    """What the global options say; None where they were not given.
+
+    Attributes:
+        hubs: those that were made, for the end to close whichever way it comes.
+    """
 
     app: str | None = None
     database_url: str | None = None
     output: str | None = None
     color: str = "auto"
     verbose: bool = False
+    hubs: list[Hub] = field(default_factory=list)
 
     def settings(self, **flags: Any) -> Settings:
         """The settings under these options and what else the verb was given."""
@@ -49,6 +54,7 @@ class Asked:
             hub, name = Hub(settings=settings), apps.BUILT_IN
         else:
             hub, name = apps.find(settings)
+        self.hubs.append(hub)
         given = {key: value for key, value in flags.items() if value is not None}
         if self.database_url is not None:
             given["database_url"] = self.database_url

@@ -14,11 +14,13 @@ from typing import Any
 import click
 
 from taskhub.cli.options import Asked
+from taskhub.queue.why.words import span
 
 STYLES = {
     "failed": "red", "lost": "red", "aborted": "red", "error": "red", "unhealthy": "bold red",
     "doing": "cyan", "live": "green", "succeeded": "green", "retried": "green", "healthy": "green",
     "completed": "green", "cancelled": "yellow", "unknown": "yellow",
+    "draining": "yellow", "drained": "yellow",
 }  # fmt: skip
 
 
@@ -99,16 +101,6 @@ def ago(at: datetime | None) -> str:
         return ""
     seconds = (datetime.now(UTC) - at).total_seconds()
     return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
-
-
-def span(seconds: float | None) -> str:
-    """A time span in its largest unit."""
-    if seconds is None:
-        return ""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0):.1f} s"
 
 
 def visible(text: str) -> str:

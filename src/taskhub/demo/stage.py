@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taskhub.demo.screen import Screen
 from taskhub.queue import Hub, Job, Status
-from taskhub.queue.jobs import FINAL
+from taskhub.queue.results import FINAL
 
 PATIENCE_SECONDS = 600.0
 

@@ -5,13 +5,15 @@ from procrastinate.jobs import Status
 from taskhub.queue.arguments import BadArgument
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import ClaimLost, Context
-from taskhub.queue.cron_actions import CronState, UnknownCron
+from taskhub.queue.cron_actions import CronInUse, CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
+from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.progress import Progress
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -27,15 +29,18 @@ __all__ = [
     "Blueprint",
     "ClaimLost",
     "Context",
+    "CronInUse",
     "CronState",
     "Fail",
     "Hub",
+    "Item",
     "Job",
     "JobEvent",
     "JobFailed",
     "JobNotDone",
     "Limit",
     "OtherDatabase",
+    "Progress",
     "Retry",
     "Snooze",
     "Status",

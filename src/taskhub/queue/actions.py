@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from psycopg import errors
@@ -11,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from taskhub.queue import insight
 from taskhub.queue.filters import JobFilter
-from taskhub.queue.insight import JobLine
 from taskhub.queue.jobs import Job, UnknownJob
+from taskhub.queue.states import JobLine
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -41,6 +43,18 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """When retried jobs are due: one at `start_at`, the next a step later; None is at once."""
+
+    start_at: datetime | None
+    step_seconds: float
+    placed_before: int = 0
+
+
+NOW = Spread(None, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a bulk retry would take: `jobs` of them, none above `highest_id`."""
 
@@ -55,7 +69,7 @@ def retry(hub: Hub, job_ids: Iterable[int]) -> list[Retried]:
     Each thousand of them is a transaction of its own.
     """
     ids = sorted(set(job_ids))
-    return [r for n in range(0, len(ids), CHUNK) for r in _retry(hub, ids[n : n + CHUNK])]
+    return [r for n in range(0, len(ids), CHUNK) for r in _retry(hub, ids[n : n + CHUNK], NOW)]
 
 
 def preview_failed(hub: Hub, wanted: JobFilter, *, limit: int | None = None) -> Preview:
@@ -74,14 +88,20 @@ def retry_failed(
     limit: int | None = None,
     up_to_id: int | None = None,
     dry_run: bool = False,
+    jobs_per_second: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Let failed jobs that match wait again, the oldest first; how many did, or would.
 
     Jobs above `up_to_id` are left alone (default: the highest that matches at the start), and none
     is taken twice, so a job that fails again while this runs does not come round. Each thousand is
-    a transaction of its own; `progress` hears the number so far after each.
+    a transaction of its own; `progress` hears the number so far after each. With `jobs_per_second`
+    they are not all ready at once: each waits for a date of its own, spaced so, on the database's clock.
+
+    Raises:
+        ValueError: jobs_per_second is not above 0 and finite.
     """
+    spread = _spread(hub, jobs_per_second)
     if dry_run:
         return preview_failed(hub, wanted, limit=limit).jobs
     if up_to_id is None:
@@ -95,10 +115,20 @@ def retry_failed(
             break
         ids = [row["id"] for row in rows]
         after_id = ids[-1]
-        done += sum(r.outcome == "retried" for r in _retry(hub, ids, statuses=("failed",)))
+        retried = _retry(hub, ids, replace(spread, placed_before=done), statuses=("failed",))
+        done += sum(r.outcome == "retried" for r in retried)
         if progress is not None:
             progress(done)
     return done
+
+
+def _spread(hub: Hub, jobs_per_second: float | None) -> Spread:
+    if jobs_per_second is None:
+        return NOW
+    if not 0 < jobs_per_second < math.inf:
+        raise ValueError(f"jobs_per_second must be above 0 and finite, got {jobs_per_second}")
+    [clock] = hub.read("read_clock")
+    return Spread(clock["now"], 1 / jobs_per_second)
 
 
 def cancel(hub: Hub, job_ids: Iterable[int], *, reason: str = "") -> list[Cancelled]:
@@ -118,10 +148,14 @@ def _cancel(hub: Hub, job_id: int, reason: str) -> Cancelled:
     return Cancelled(job_id, "cancelled" if now.status == "cancelled" else "asked to stop")
 
 
-def _retry(hub: Hub, ids: Sequence[int], statuses: Sequence[str] = ENDED_BADLY) -> list[Retried]:
+def _retry(
+    hub: Hub, ids: Sequence[int], spread: Spread, statuses: Sequence[str] = ENDED_BADLY
+) -> list[Retried]:
     for tries_left in reversed(range(TRIES)):
         try:
-            rows = hub.write("retry_jobs", job_ids=list(ids), statuses=list(statuses))
+            rows = hub.write(
+                "retry_jobs", job_ids=list(ids), statuses=list(statuses), **asdict(spread)
+            )
             return [Retried(row["job_id"], row["was"], row["outcome"]) for row in rows]
         except IntegrityError as error:
             # A job with one of their queueing locks was deferred in between; the next try sees it.

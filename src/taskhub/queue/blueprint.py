@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from taskhub.queue import crons
+from taskhub.queue.batch_task import Batching, BatchTask
 from taskhub.queue.context import Context
 from taskhub.queue.crons import CatchUp
-from taskhub.queue.decorators import CronDecorator, TaskDecorator
+from taskhub.queue.decorators import (
+    BatchDecorator,
+    CronDecorator,
+    TaskDecorator,
+    UntypedBatchDecorator,
+)
 from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.options import DeferOptions
 from taskhub.queue.retries import RetryValue
@@ -19,6 +26,7 @@ from taskhub.queue.unique import OnConflict, Until, Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
 
 
 class Blueprint:
@@ -63,6 +71,44 @@ class Blueprint:
         open_files: int | None = None,
     ) -> TaskDecorator: ...
 
+    @overload
+    def task(
+        self,
+        *,
+        batch: int,
+        of: Callable[P, A],
+        linger: float | None = None,
+        batch_by: str | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        retry: RetryValue = False,
+        priority: int = 0,
+        lock: str | None = None,
+        limit: str | None = None,
+        at_most: int | None = None,
+        queueing_lock: str | None = None,
+        aliases: tuple[str, ...] = (),
+        timeout: float | None = None,
+    ) -> BatchDecorator[P, A]: ...
+    @overload
+    def task(
+        self,
+        *,
+        batch: int,
+        linger: float | None = None,
+        batch_by: str | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        retry: RetryValue = False,
+        priority: int = 0,
+        lock: str | None = None,
+        limit: str | None = None,
+        at_most: int | None = None,
+        queueing_lock: str | None = None,
+        aliases: tuple[str, ...] = (),
+        timeout: float | None = None,
+    ) -> UntypedBatchDecorator: ...
+
     def task(self, *functions: Any, **declared: Any) -> Any:
         """Declare a task; bare or with options.
 
@@ -82,6 +128,11 @@ class Blueprint:
             executor: "async", "thread" or "process"; default: the loop for a coroutine, else a thread.
             timeout: seconds after which the job is stopped; see docs/executors.md for how.
             memory_mb, cpu_seconds, open_files: what a job in a process may take.
+            batch: the function takes a list of up to so many Items, jobs that it does in one call.
+            of: what makes `item.args` of a job's arguments: a dataclass, a model, a function; type
+                checkers then know what `defer` takes. Default: as the function's list is annotated.
+            linger: seconds a call waits for more jobs, unless calls that wait take all slots.
+            batch_by: a template over the arguments: only jobs with one text share a call.
 
         Raises:
             ValueError: the name is taken, a template names no parameter, or a limit cannot be.
@@ -181,6 +232,7 @@ class Blueprint:
         open_files: int | None = None,
         **options: Any,
     ) -> Task[..., Any]:
+        batching = Batching.declared(function, options, transactional, executor)
         execution = Execution.of(
             function,
             executor=executor,
@@ -190,7 +242,8 @@ class Blueprint:
             open_files=open_files,
         )
         given = {key: value for key, value in options.items() if value is not None}
-        task: Task[..., Any] = Task(
+        make: Any = Task if batching is None else partial(BatchTask, batching=batching)
+        task: Task[..., Any] = make(
             function=function,
             name=name or f"{function.__module__}.{function.__qualname__}".replace("<locals>.", ""),
             declared_queue=queue,

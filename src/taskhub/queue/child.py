@@ -147,6 +147,9 @@ class Child:
         elif kind == frames.READY:
             self.is_ready = True
             self._on_free(self)
+        elif kind == frames.PROGRESS:
+            if self.ticket is not None:
+                self.ticket.context.progress(*json.loads(body))
         elif self.ticket is not None:
             self._answer(kind, body)
 

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ from taskhub.queue.attempts import describe
 from taskhub.queue.context import Context, running
 from taskhub.queue.execution import ResultTooLarge, TaskTimeout
 from taskhub.queue.outcomes import Snooze
+from taskhub.queue.progress import Report, Reporter
 from taskhub.queue.runs import comes_back
 from taskhub.queue.task import Task
 
@@ -48,7 +49,9 @@ class Child:
         self._pid = os.getpid()
         self._tasks: dict[str, Task[..., Any]] = {}
         self._runner = asyncio.Runner()
+        self._reporter = Reporter(self._on_progress)
         self._context: Context | None = None
+        self._reporting: Context | None = None
         self._timeout: float | None = None
         self._coroutine: asyncio.Task[Any] | None = None
         self._is_late = False
@@ -93,6 +96,11 @@ class Child:
     def _write(self, frame: bytes) -> None:
         with self._writing:  # a task's own threads may log
             self._wire.sendall(frame)
+
+    def _on_progress(self, reports: Sequence[tuple[Context, Report]]) -> None:
+        for context, report in reports:
+            if context is self._reporting:
+                self._send(frames.PROGRESS, [report.done, report.out_of, report.note])
 
     def _on_line(self, _: Context, record: logging.LogRecord, line: str) -> None:
         if os.getpid() == self._pid:
@@ -139,6 +147,9 @@ class Child:
         if os.getpid() != self._pid:
             os._exit(0)  # the task forked, and this is the copy: the answer is not its to give
         running.set(None)
+        if self._reporting is not None and self._reporting.has_reported:
+            self._reporting.hub.reporter.settle()
+        self._reporting = None
         self._write(answer)
 
     def _task(self, at: str, name: str) -> Task[..., Any]:
@@ -170,9 +181,10 @@ class Child:
             given["worker_id"],
             given["hub_id"],
         )
+        task.hub.reporter = self._reporter
         running.set(context)
         self._timeout, self._is_late = given["timeout"], False
-        self._context = context
+        self._context = self._reporting = context
         answer = task.call(job.args, context)
         if task.is_async:
             answer = self._awaited(answer)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, RowMapping
 from sqlalchemy.engine import URL
@@ -13,8 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskhub import db, embedded
 from taskhub import settings as settings_module
-from taskhub.queue import sql
+from taskhub.queue import progress, sql
+from taskhub.queue.progress import Report, Reporter
+from taskhub.queue.results import Lookout
 from taskhub.settings import Settings
+
+if TYPE_CHECKING:
+    from taskhub.queue.context import Context
 
 
 class Connections:
@@ -52,6 +58,20 @@ class Connections:
     @cached_property
     def _autocommit(self) -> Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def lookout(self) -> Lookout:
+        """Who looks for all that wait for jobs."""
+        return Lookout(lambda job_ids: self.read("read_results", job_ids=list(job_ids)))
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        """Who stores how far jobs are; in a child process it tells the worker."""
+
+        def send(reports: Sequence[tuple[Context, Report]]) -> None:
+            self.write("report_progress", reports=progress.as_json(reports))
+
+        return Reporter(send)
 
     @property
     def async_engine(self) -> AsyncEngine:

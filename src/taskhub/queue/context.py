@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from taskhub.queue import sql
+from taskhub.queue.progress import Report
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -32,6 +33,7 @@ class Context:
         claim: +1 each time a worker takes the job; never used twice.
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
+        has_reported: whether the task has said how far it is.
     """
 
     hub: Hub
@@ -43,6 +45,25 @@ class Context:
     worker_id: int
     hub_id: str
     cancelled: bool = False
+    has_reported: bool = False
+
+    def progress(self, done: float, of: float | None = None, note: str = "") -> None:
+        """Say how far the job is: `done` of `of`, in whatever unit; `job.progress()` reads it.
+
+        Never waits, so call it as often as you like, in a coroutine too: at most every half second
+        the newest one is stored, in a transaction of its own, and the last one always.
+
+        Raises:
+            ValueError, TypeError: `done` below 0, `of` not above it, or no numbers.
+        """
+        report = Report.of(done, of, note)
+        self.has_reported = True
+        self.hub.reporter.report(self, report)
+
+    @property
+    def claims(self) -> list[tuple[int, int]]:
+        """Job and claim of whatever runs here: one, or all jobs of a batch task's call."""
+        return [(self.job_id, self.claim)]
 
     @property
     def idempotency_key(self) -> str:
@@ -74,6 +95,9 @@ class Context:
 
 def check_claim(connection: Connection, context: Context) -> None:
     """Raise ClaimLost unless the job's row still names this worker and this claim."""
+    if len(claims := context.claims) > 1:
+        _check_claims(connection, context, claims)
+        return
     query = sql.load("check_claim", context.hub.settings.schema)
     held = connection.exec_driver_sql(
         query,
@@ -83,6 +107,21 @@ def check_claim(connection: Connection, context: Context) -> None:
         raise ClaimLost(
             f"job {context.job_id} was given to another worker while this one was away; "
             "its writes are rolled back"
+        )
+
+
+def _check_claims(connection: Connection, context: Context, claims: list[tuple[int, int]]) -> None:
+    told = {
+        "job_ids": [job_id for job_id, _ in claims],
+        "claims": [claim for _, claim in claims],
+        "worker_id": context.worker_id,
+    }
+    query = sql.load("check_claims", context.hub.settings.schema)
+    held = connection.exec_driver_sql(query, told).scalar_one()
+    if held < len(claims):
+        raise ClaimLost(
+            f"{len(claims) - held} of {len(claims)} jobs of this call were given to another worker "
+            "while this one was away; its writes are rolled back"
         )
 
 

@@ -24,6 +24,10 @@ class UnknownCron(LookupError):
     """No schedule has this name, neither here nor in the database."""
 
 
+class CronInUse(RuntimeError):
+    """A live worker declares the schedule, and would enter it again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronState:
     """One schedule as the database has it.
@@ -105,6 +109,29 @@ class Crons:
         [before] = self.states(name)
         self._hub.write("resume_cron", task_name=before.task, cron_id=before.id)
         return self.states(name)[0]
+
+    def remove(self, name: str, *, dry_run: bool = False) -> CronState:
+        """Forget a schedule that no live worker declares, its mark and its pause too; how it stood.
+
+        Its jobs stay. If a program declares it again, it begins anew, with nothing to catch up.
+
+        Raises:
+            UnknownCron: none has this name.
+            CronInUse: a live worker declares it; nothing was changed.
+        """
+        [before] = self.states(name)
+        key = {"task_name": before.task, "cron_id": before.id}
+        if workers := self._hub.read("cron_workers", name=name):
+            first, others = workers[0], len(workers) - 1
+            more = f" and {others} more" if others else ""
+            raise CronInUse(
+                f"schedule {name!r} is declared by live worker {first['id']} ({first['host']}, pid "
+                f"{first['pid']}){more}, which would enter it again; take it out of the program first, or "
+                f"`taskhub cron pause {name}`"
+            )
+        if not dry_run:
+            self._hub.write("delete_cron", **key)
+        return before
 
     def run(self, name: str) -> Job[Any]:
         """Defer a job of it now, paused or not; its ticks stay as they are.

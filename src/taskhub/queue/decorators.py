@@ -7,10 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from taskhub.queue.context import Context
+from taskhub.queue.items import Item
 from taskhub.queue.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
 
 
 class TaskDecorator(Protocol):
@@ -57,3 +59,25 @@ class CronDecorator(Protocol):
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class BatchDecorator(Protocol[P, A]):
+    """Turns a function over a list of items, sync or async, into a Task that defers what makes one."""
+
+    @overload
+    def __call__(
+        self, function: Callable[[list[Item[A]]], Coroutine[Any, Any, None]], /
+    ) -> Task[P, Any]: ...
+    @overload
+    def __call__(self, function: Callable[[list[Item[A]]], None], /) -> Task[P, Any]: ...
+
+
+class UntypedBatchDecorator(Protocol):
+    """As BatchDecorator; that `defer` is given what fits is checked when it is called."""
+
+    @overload
+    def __call__(
+        self, function: Callable[[list[Item[A]]], Coroutine[Any, Any, None]], /
+    ) -> Task[..., Any]: ...
+    @overload
+    def __call__(self, function: Callable[[list[Item[A]]], None], /) -> Task[..., Any]: ...

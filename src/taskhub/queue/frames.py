@@ -12,6 +12,7 @@ HEAD = struct.Struct("!cI")
 
 READY, BROKEN = b"I", b"B"  # the child can take jobs; it cannot, and says why
 RESULT, FAILED, SNOOZED, LOGGED = b"R", b"E", b"S", b"L"
+PROGRESS = b"P"  # done, of, note
 JOB = b"J"
 # json.dumps makes an encoder at every call that asks for other separators.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

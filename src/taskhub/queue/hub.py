@@ -106,6 +106,10 @@ class Hub(Connections, Limits, Blueprint):
             if (context := running.get()) is not None and context.hub is self:
                 check_claim(session.connection(), context)
 
+    def has_transaction_here(self) -> bool:
+        """Whether a transaction that `defer()` would join is open in this asyncio task or thread."""
+        return self._sessions.has_any_here()
+
     @contextmanager
     def opened(self, session: Session) -> Iterator[None]:
         """Let plain `defer()` join the transaction that `session` has here."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping
@@ -18,6 +17,18 @@ from sqlalchemy import Connection, RowMapping
 from taskhub.queue import sql
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Attempt, UnknownJob
+from taskhub.queue.progress import Progress
+from taskhub.queue.states import (
+    Counts,
+    JobDetail,
+    JobLine,
+    Overlaps,
+    Page,
+    QueueState,
+    TaskCount,
+    WorkerState,
+)
+from taskhub.queue.why import Why, explain
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -30,138 +41,10 @@ FIRST_IDS = 20_000
 QUICK_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueState:
-    """What one queue holds now.
-
-    Attributes:
-        oldest_ready_seconds: how long the oldest ready job could have been running already.
-        workers: how many live workers serve it.
-    """
-
-    queue: str
-    ready: int
-    scheduled: int
-    running: int
-    failed: int
-    oldest_ready_seconds: float | None
-    workers: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerState:
-    """One worker process; a plain procrastinate worker is known by its id alone.
-
-    Attributes:
-        queues: None serves all.
-        state: "live", "lost", or why it stopped.
-    """
-
-    id: int
-    name: str | None
-    host: str | None
-    pid: int | None
-    version: str | None
-    queues: list[str] | None
-    concurrency: int | None
-    state: str
-    running: int
-    started_at: datetime | None
-    heartbeat_at: datetime | None
-    stopped_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobLine:
-    """One job in a list; the error is the last one it met."""
-
-    id: int
-    task: str
-    queue: str
-    status: str
-    attempts: int
-    priority: int | None
-    lock: str | None
-    deferred_at: datetime | None
-    scheduled_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    worker_id: int | None
-    error_class: str | None
-    error_message: str | None
-    fingerprint: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of the jobs that match, newest first.
-
-    Attributes:
-        before_id: where the next page begins; None where there are no older jobs to look at. A page
-            may be short or empty and not the last: looking has its time.
-    """
-
-    jobs: list[JobLine]
-    before_id: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobDetail:
-    """One job with its arguments, its result and its history, the first run first.
-
-    Attributes:
-        unique_key: the key it has; None where it never had one, or another job has it by now.
-    """
-
-    id: int
-    task: str
-    queue: str
-    status: str
-    attempts: int
-    lost: int
-    priority: int | None
-    lock: str | None
-    queueing_lock: str | None
-    args: dict[str, Any] | None
-    result: Any
-    abort_requested: bool
-    deferred_at: datetime | None
-    scheduled_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    worker_id: int | None
-    unique_key: str | None
-    history: list[Attempt]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How many jobs stand where.
-
-    Attributes:
-        succeeded_lately: jobs, within the time that was asked for.
-        failed_runs_lately: runs that failed, were retried or lost, within it.
-        is_more_lately: the last two are of the first MOST_RUNS runs that were met, not of all.
-    """
-
-    ready: int
-    scheduled: int
-    running: int
-    failed: int
-    cancelled: int
-    aborted: int
-    succeeded_lately: int
-    failed_runs_lately: int
-    is_more_lately: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TaskCount:
-    """Waiting jobs of one task in one queue."""
-
-    queue: str
-    task: str
-    jobs: int
+def overlaps(hub: Hub, *, seconds: float = 86_400.0) -> Overlaps:
+    """What was noticed of overlapping runs within so many seconds."""
+    [row] = hub.read("count_overlaps", seconds=seconds)
+    return Overlaps(**row)
 
 
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
@@ -169,9 +52,16 @@ def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
     return [QueueState(**row) for row in hub.read("list_queues", limit=limit)]
 
 
-def workers(hub: Hub, *, stopped: bool = False, limit: int = 200) -> list[WorkerState]:
-    """Workers that are live or lost, the newest first; with `stopped` also those of the past."""
-    return [WorkerState(**row) for row in hub.read("list_workers", stopped=stopped, limit=limit)]
+def workers(
+    hub: Hub, *, stopped: bool = False, ids: Sequence[int] | None = None, limit: int = 200
+) -> list[WorkerState]:
+    """Workers that are live or lost, the newest first; with `stopped` also those of the past.
+
+    With `ids` just these, whether they live or not.
+    """
+    asked = list(ids) if ids is not None else None
+    rows = hub.read("list_workers", stopped=stopped, ids=asked, limit=limit)
+    return [WorkerState(**row) for row in rows]
 
 
 def jobs(
@@ -226,9 +116,23 @@ def job(hub: Hub, job_id: int) -> JobDetail:
     with _snapshot(hub) as connection:
         rows = _read(hub, connection, "read_job", job_id=job_id)
         history = _read(hub, connection, "read_attempts", job_id=job_id)
+        progress = _read(hub, connection, "read_progress", job_id=job_id)
     if not rows:
         raise UnknownJob(f"no job {job_id}; its transaction may not have committed yet")
-    return JobDetail(**rows[0], history=[Attempt(**attempt) for attempt in history])
+    return JobDetail(
+        **rows[0],
+        history=[Attempt(**attempt) for attempt in history],
+        progress=Progress(**progress[0]) if progress else None,
+    )
+
+
+def why(hub: Hub, job_id: int) -> Why:
+    """Why a job waits, runs or has ended, at this moment; never without a reason.
+
+    Raises:
+        UnknownJob: there is none of this id; the message says what may have become of it.
+    """
+    return explain(hub, job_id)
 
 
 def counts(hub: Hub, *, since: timedelta = timedelta(hours=1)) -> Counts:

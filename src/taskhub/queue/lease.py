@@ -37,6 +37,7 @@ async def register(
     tasks: Sequence[str],
     concurrency: int,
     lease_seconds: float,
+    crons: Sequence[str] = (),
 ) -> Registration:
     """Enter this process among the living, under an id that no worker had before."""
     cursor = await connection.execute(
@@ -48,6 +49,7 @@ async def register(
             "version": version("taskhub"),
             "queues": list(queues) if queues is not None else None,
             "tasks": sorted(tasks),
+            "crons": sorted(crons),
             "concurrency": concurrency,
             "lease_seconds": lease_seconds,
         },
@@ -61,6 +63,8 @@ async def register(
 class Heartbeat:
     """Renews a lease four times in its length, on a connection of its own, in a thread of its own.
 
+    With each renewal it hears whether the worker is asked to drain; both callbacks are called in it.
+
     The thread is apart from the event loop, which a task may block, and the connection apart from
     the one that jobs use, which may be slow.
     """
@@ -71,16 +75,20 @@ class Heartbeat:
         schema: str,
         worker_id: int,
         lease_seconds: float,
+        *,
         lost: Callable[[], None],
+        asked_to_drain: Callable[[str], None],
     ) -> None:
         self._conninfo = conninfo
         self._query = sql.load("heartbeat", schema)
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._lost = lost
+        self._asked_to_drain = asked_to_drain
         self._stopped = threading.Event()
         self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
+        self._awake_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="taskhub-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -103,6 +111,12 @@ class Heartbeat:
         """Whether half the lease has passed: after a pause or a suspend, renew before writing."""
         return time.clock_gettime(_CLOCK) - self._renewed > self._lease_seconds * 0.5
 
+    @property
+    def awake_seconds(self) -> float | None:
+        """How long this process has been back from its last pause; None: it never stood still."""
+        awake_at = self._awake_at
+        return None if awake_at is None else time.clock_gettime(_CLOCK) - awake_at
+
     def hurry(self) -> None:
         """Renew now instead of at the next turn."""
         self._asked.set()
@@ -110,8 +124,7 @@ class Heartbeat:
     def _run(self) -> None:
         connection: psycopg.Connection[Any] | None = None
         while True:
-            self._asked.wait(self._lease_seconds / 4)
-            self._asked.clear()
+            self._wait()
             if self._stopped.is_set():
                 break
             try:
@@ -121,6 +134,8 @@ class Heartbeat:
                 if alive is None:
                     break
                 self._renewed = asked
+                if alive[1] is not None:
+                    self._asked_to_drain(alive[1])
             except psycopg.Error as error:
                 logger.warning(
                     "heartbeat failed", extra={"error": str(error), "worker_id": self._worker_id}
@@ -135,6 +150,15 @@ class Heartbeat:
         if not self._stopped.is_set():
             logger.error("lease lost", extra={"worker_id": self._worker_id})
             self._lost()
+
+    def _wait(self) -> None:
+        """Until the next renewal is due; what takes far longer was a pause of the process."""
+        began = time.clock_gettime(_CLOCK)
+        self._asked.wait(self._lease_seconds / 4)
+        self._asked.clear()
+        now = time.clock_gettime(_CLOCK)
+        if now - began > self._lease_seconds / 2:
+            self._awake_at = now
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +26,16 @@ Ended = tuple[Run | None, Ack]
 class Pending:
     """What ended and is not stored yet, for one worker id.
 
+    `awake_seconds` tells how long the process has been back from a pause; None: it had none.
     Storing again what may have been stored before is safe: a claim is stored once.
     """
 
-    def __init__(self, schema: str, worker_id: int) -> None:
+    def __init__(
+        self, schema: str, worker_id: int, awake_seconds: Callable[[], float | None]
+    ) -> None:
         self._schema = schema
         self._worker_id = worker_id
+        self._awake_seconds = awake_seconds
         self._ended: list[Ended] = []
 
     def __len__(self) -> int:
@@ -65,15 +69,29 @@ class Pending:
             refused = [ack for _, ack in batch if ack.job.id not in stored]
             known = stored | await self._stored_before(connection, refused) if refused else stored
             kept = [(run, ack) for run, ack in batch if ack.job.id in known]
-            for ack in refused:
-                if ack.job.id not in known:
-                    logger.warning(
-                        "claim lost, outcome dropped",
-                        extra={"job_id": ack.job.id, "claim": ack.job.claim},
-                    )
+            if lost := [ack for ack in refused if ack.job.id not in known]:
+                await self._drop(connection, lost)
         # Only now: had the connection broken, they would be stored again on the next one.
         del self._ended[: len(batch)]
         return kept
+
+    async def _drop(self, connection: psycopg.AsyncConnection[Any], lost: Sequence[Ack]) -> None:
+        """Tell of outcomes that were refused, and keep how long both runs of a job went on."""
+        told = {"job_ids": [a.job.id for a in lost], "claims": [a.job.claim for a in lost]}
+        cursor = await connection.execute(
+            sql.load("note_overlaps", self._schema),
+            {**told, "worker_id": self._worker_id, "awake_seconds": self._awake_seconds()},
+        )
+        seconds = dict(await cursor.fetchall())
+        for ack in lost:
+            logger.warning(
+                "claim lost, outcome dropped",
+                extra={
+                    "job_id": ack.job.id,
+                    "claim": ack.job.claim,
+                    "overlap_seconds": seconds.get(ack.job.id),
+                },
+            )
 
     async def store_alone(self, connection: psycopg.AsyncConnection[Any]) -> list[Ended]:
         """Store those that might wait for somebody's transaction, each by itself."""

@@ -52,7 +52,9 @@ class Pruned:
     size_bytes: int = 0
     jobs: int = 0
     events: int = 0
+    progress: int = 0
     cancel_requests: int = 0
+    overlaps: int = 0
     workers: int = 0
     unique_keys: int = 0
 
@@ -81,7 +83,8 @@ def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) 
         run = _Run(hub, connection, done, progress or (lambda _: None), dry_run)
         run.delete("prune_jobs", "jobs")
         run.delete("prune_events", "events")
-        run.delete_cancels()
+        run.delete("prune_progress", "progress")
+        run.delete_notes()
         run.drop_partitions()
         run.delete("prune_workers", "workers")
         run.delete("prune_keys", "unique_keys")
@@ -128,8 +131,10 @@ class _Run:
             after_id = row["last_id"]
             self._count(what, row["pruned"])
 
-    def delete_cancels(self) -> None:
+    def delete_notes(self) -> None:
+        """What was asked of runs that are over, and what was seen of runs that overlapped."""
         self._count("cancel_requests", self._ask("prune_cancels")["pruned"])
+        self._count("overlaps", self._ask("prune_overlaps")["pruned"])
 
     def drop_partitions(self) -> None:
         found = self._connection.execute(sql.load("list_partitions", self._schema)).fetchall()

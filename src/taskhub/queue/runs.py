@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from procrastinate import jobs
 
-from taskhub.queue import executors, joblogs
+from taskhub.queue import executors, joblogs, progress
 from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
@@ -131,6 +131,11 @@ class Run:
             ack = self._aborted()
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
             ack = self._raised(error)
+        if self._context.has_reported:
+            await progress.settle(self.hub.reporter, self._pools.threads)
+        self._settle(ack)
+
+    def _settle(self, ack: Ack | Stored) -> None:
         # Here, not when the outcome is stored: that may take longer than the task.
         self._ended = time.monotonic()
         if self._is_giving_back:

@@ -85,6 +85,12 @@ class OpenSessions:
             )
         return None
 
+    def has_any_here(self) -> bool:
+        """Whether one is open in this asyncio task or thread."""
+        here = Owner.here()
+        with self._mutex:
+            return any(owner == here for _, owner in self._open.values())
+
     def bind(self, maker: Any) -> None:
         """Watch every session that `maker` makes from now on.
 

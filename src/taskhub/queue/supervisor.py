@@ -104,6 +104,10 @@ class Supervisor:
                 self._note_last(end)
             elif end.code == 0 and self._burst:
                 return
+            elif end.code == 0:
+                # Somebody asked it to drain.
+                logger.info("worker ended and is started again", extra={**end.told})
+                await self._pause(RESTART.wait(0))
             elif end.code in self._hopeless and not was_sound:
                 logger.error("worker cannot start, all are stopped", extra={**end.told})
                 self._code = end.code
@@ -113,9 +117,12 @@ class Supervisor:
                 failures += 1
                 told = {**end.told, "restart_seconds": round(seconds, 1)}
                 logger.error("worker died and is started again", extra=told)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await self._stopping.wait()
+                await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def _note_last(self, end: End) -> None:
         # One that was still loading had no job to drain, and no handler for SIGTERM.

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
-from taskhub.queue.executors import Pools
+from taskhub.queue.batch_task import BatchTask
+from taskhub.queue.batches import Batches
+from taskhub.queue.crons import declared
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
+from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer, Ticker
 from taskhub.queue.upkeep import Upkeep, extend_history
-
-if TYPE_CHECKING:
-    from taskhub.queue.hub import Hub
 
 logger = logging.getLogger("taskhub.worker")
 # From here on a tick claims half of the slots: while it is on its way, the other half runs.
 OVERLAP_FROM = 50
 # What a pooler makes of statements that were prepared: no outcome's fault.
 PREPARED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What stays the same from one id of a worker to the next; `wake` ends the loop's rest."""
-
-    hub: Hub
-    conninfo: str
-    name: str
-    queues: Sequence[str] | None
-    concurrency: int
-    pools: Pools
-    wake: Callable[[], None]
 
 
 class Tenure:
@@ -55,7 +41,6 @@ class Tenure:
         self._terms = terms
         self._registration = registration
         self._schema = settings.schema
-        self.pending = Pending(settings.schema, registration.worker_id)
         self._ticker = Ticker(settings.schema, registration.worker_id, terms.queues)
         self._upkeep = Upkeep(terms.hub, registration.worker_id)
         self._heartbeat = lease.Heartbeat(
@@ -63,10 +48,18 @@ class Tenure:
             settings.schema,
             registration.worker_id,
             settings.lease_seconds,
-            self._on_lease_lost,
+            lost=self._on_lease_lost,
+            asked_to_drain=self._on_asked_to_drain,
         )
+        self.pending = Pending(
+            settings.schema, registration.worker_id, lambda: self._heartbeat.awake_seconds
+        )
+        self._has_told_drain = False
         self._lease_lost = False
         self._is_stopped = False
+        self._batches: Batches | None = None
+        if any(isinstance(task, BatchTask) for task in terms.hub.tasks.values()):
+            self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -80,6 +73,7 @@ class Tenure:
             name=terms.name,
             queues=terms.queues,
             tasks=list(terms.hub.tasks),
+            crons=[cron.name for cron in declared(terms.hub)],
             concurrency=terms.concurrency,
             lease_seconds=settings.lease_seconds,
         )
@@ -94,6 +88,19 @@ class Tenure:
         self._lease_lost = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._terms.wake)
+
+    def _on_asked_to_drain(self, how: str) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._terms.drain, how)
+
+    async def tell_drain(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Say in the registry that no job is taken any more; between two turns, so it is true."""
+        if not self._has_told_drain:
+            await connection.execute(
+                sql.load("note_draining", self._schema),
+                {"worker_id": self._registration.worker_id},
+            )
+            self._has_told_drain = True
 
     @property
     def is_lost(self) -> bool:
@@ -169,6 +176,8 @@ class Tenure:
         batch = self.pending.batch()
         alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
+        if self._batches is not None and (self.suspect_waits or not takes_jobs):
+            self._batches.go(may_linger=False)
         if not batch and not slots:
             return None
         try:
@@ -185,7 +194,10 @@ class Tenure:
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
-        if answer.is_full:
+        if self._batches is not None and answer.claimed and answer.is_full and not alone:
+            self._to_start += await self._batches.top_up(connection, answer.claimed)
+            self.catch_up()
+        elif answer.is_full:
             # Not now: while the next tick is on its way there is time for it.
             self._loop.call_soon(self.catch_up)
         else:
@@ -217,6 +229,8 @@ class Tenure:
             return 0
         concurrency = self._terms.concurrency
         free = concurrency - len(running) - (len(self.pending) - being_stored)
+        if self._batches is not None:
+            free += self._batches.spared
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
 
@@ -227,8 +241,14 @@ class Tenure:
         if not self._is_stopped:
             claimed, self._to_start = self._to_start, claimed
         for job in claimed:
+            if self._batches is not None and (joined := self._batches.join(job)) is not None:
+                runs[job.id] = joined
+                continue
             runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
             run.start()
+        if self._batches is not None and not self._is_stopped:
+            # Where calls that wait take all slots, nothing comes that they could wait for.
+            self._batches.go(may_linger=self._batches.gathering < terms.concurrency)
         told, self._to_tell = self._to_tell, []
         _tell(told)
 

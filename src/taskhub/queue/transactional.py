@@ -51,6 +51,8 @@ def run(task: Task[..., Any], stored: str, context: Context) -> None:
         with TaskSession(hub.engine) as session, session.begin(), hub.opened(session):
             check_claim(session.connection(), context)
             answer = task.call(stored, context, session)
+            if context.has_reported:
+                hub.reporter.settle()  # when the job has ended, no report of it counts
             _end(session, task, context, answer)
             is_committing = True
     except DBAPIError as error:
@@ -74,6 +76,8 @@ async def run_async(task: Task[..., Any], stored: str, context: Context) -> None
             with hub.opened(session.sync_session):
                 await session.run_sync(lambda sync: check_claim(sync.connection(), context))
                 answer = await task.call(stored, context, session)
+                if context.has_reported:
+                    await asyncio.to_thread(hub.reporter.settle)
                 await session.run_sync(_end, task, context, answer)
                 is_committing = True
     except (DBAPIError, asyncio.CancelledError) as error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("taskhub.worker")
 CANCEL_SECONDS = 1.0
+SILENT = "the worker stopped renewing its lease"
 
 
 class Upkeep:
@@ -102,7 +103,8 @@ class Upkeep:
         """Give back the jobs of dead workers, and take those workers off the living."""
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(
-                sql.load("rescue_jobs", self._schema), {"lease_seconds": self._lease_seconds}
+                sql.load("rescue_jobs", self._schema),
+                {"lease_seconds": self._lease_seconds, "worker_ids": None, "what": SILENT},
             )
             rescued = await cursor.fetchall()
             await cursor.execute(sql.load("bury_workers", self._schema), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import signal
 import threading
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from taskhub import db, migrations
-from taskhub.queue import joblogs, notify, scheduler
+from taskhub.queue import direct, joblogs, notify, scheduler
 from taskhub.queue.executors import Pools
-from taskhub.queue.tenure import PREPARED, Tenure, Terms
+from taskhub.queue.tenure import PREPARED, Tenure
+from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Worker:
         self._signals = signals and threading.current_thread() is threading.main_thread()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._is_asked_to_drain = False
         self._signalled_at = float("-inf")
         self._drain_deadline: float | None = None
 
@@ -68,6 +71,20 @@ class Worker:
         seconds = self.hub.settings.drain_seconds if drain_seconds is None else drain_seconds
         self._stopping = True
         self._drain_deadline = time.monotonic() + seconds
+        self._wake.set()
+
+    def drain(self, how: str) -> None:
+        """Take no more jobs, and when the last one is done "end", or "stay" until a signal comes.
+
+        There is no deadline. A signal that comes meanwhile is the first one, and sets one.
+        """
+        if self._stopping:
+            return
+        if not self._is_asked_to_drain:
+            logger.info("asked to drain", extra={"then": how})
+        self._is_asked_to_drain = True
+        if how == "end" or not self.wait:
+            self.stop(math.inf)
         self._wake.set()
 
     async def run(self) -> None:
@@ -88,6 +105,7 @@ class Worker:
             concurrency=self.concurrency,
             pools=pools,
             wake=self._wake.set,
+            drain=self.drain,
         )
         schedules = scheduler.beside(self.hub, is_wanted=self.wait)
         with self._handle_signals(), joblogs.capture(), schedules:
@@ -97,7 +115,7 @@ class Worker:
                 pools.close(wait=self.abandoned == 0)
 
     async def _live(self) -> None:
-        connection = await self._connect()
+        connection = await direct.connect(self._conninfo)
         try:
             self._tenure = await Tenure.begin(self._terms, connection)
         except BaseException:
@@ -135,7 +153,8 @@ class Worker:
         now = time.monotonic()
         if now - self._signalled_at >= ECHO_SECONDS:
             self._signalled_at = now
-            self.stop(0.0 if self._stopping else None)
+            self.stop(0.0 if self._stopping and not self._is_asked_to_drain else None)
+            self._is_asked_to_drain = False
 
     def _check_schema(self) -> None:
         with self.hub.engine.connect() as connection:
@@ -152,7 +171,9 @@ class Worker:
                     self._tenure = await Tenure.begin(self._terms, connection)
                 # A connection that gives no answer within a lease is as good as broken.
                 async with asyncio.timeout(max(self.hub.settings.lease_seconds, 5.0)):
-                    answer = await self._tenure.turn(connection, takes_jobs=not self._stopping)
+                    if not self._takes_jobs:
+                        await self._tenure.tell_drain(connection)
+                    answer = await self._tenure.turn(connection, takes_jobs=self._takes_jobs)
             except (psycopg.Error, TimeoutError) as error:
                 connection = await self._after(error, connection)
                 continue
@@ -160,6 +181,10 @@ class Worker:
                 break
             await self._rest(answer)
         await self._leave(connection)
+
+    @property
+    def _takes_jobs(self) -> bool:
+        return not self._stopping and not self._is_asked_to_drain
 
     async def _after(
         self, error: Exception, connection: psycopg.AsyncConnection[Any]
@@ -196,9 +221,9 @@ class Worker:
         if answer is not None and answer.claimed:
             tenure.must_sweep = False
         has_more = answer is not None and (answer.is_full or tenure.must_sweep)
-        if has_more and not self._stopping and tenure.slots():
+        if has_more and self._takes_jobs and tenure.slots():
             return
-        if tenure.suspect_waits and not tenure.is_busy:
+        if tenure.suspect_waits and self._takes_jobs and not tenure.is_busy:
             return
         alarm = asyncio.get_running_loop().call_later(self._rest_seconds(answer), self._wake.set)
         await self._wake.wait()
@@ -219,20 +244,6 @@ class Worker:
 
     # Connections, and the end
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, prepare_threshold=None, connect_timeout=10
-        )
-        # Through a pooler it may get what another session listens to; psycopg would keep it for ever.
-        connection.add_notify_handler(lambda _: None)
-        try:
-            if await _is_direct(connection):
-                connection.prepare_threshold = 0
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
     async def _reconnect(
         self, broken: psycopg.AsyncConnection[Any]
     ) -> psycopg.AsyncConnection[Any]:
@@ -241,7 +252,7 @@ class Worker:
         wait = 0.1
         while True:
             try:
-                connection = await self._connect()
+                connection = await direct.connect(self._conninfo)
             except psycopg.OperationalError:
                 if self._tenure.is_lost:
                     self._tenure.stop_work()  # others may take the jobs from now on
@@ -275,13 +286,3 @@ class Worker:
                     connection = await self._after(error, connection)
         finally:
             await connection.close()
-
-
-async def _is_direct(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Whether no pooler is between, so that what is prepared here is there at the next statement.
-
-    A pooler tells its clients a process id of its own making.
-    """
-    cursor = await connection.execute("SELECT pg_backend_pid()")
-    row = await cursor.fetchone()
-    return row is not None and row[0] == connection.info.backend_pid

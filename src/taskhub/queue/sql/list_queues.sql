@@ -1,13 +1,14 @@
 -- What every queue holds that has jobs or a live worker of its own, by name.
 --
--- A worker is live while its heartbeat is younger than its lease; without a list of queues it
--- serves all. No row back: there is no job but succeeded ones, and no worker with queues.
+-- A worker is live while its heartbeat is younger than its lease and it does not drain; without a
+-- list of queues it serves all. No row back: there is no job but succeeded ones, and no worker with queues.
 -- Index: none, it counts the whole jobs table; what succeeded is not in it.
 WITH live AS (
     SELECT w.id, r.queues
     FROM {schema}.procrastinate_workers AS w
     LEFT JOIN {schema}.workers AS r ON r.id = w.id
     WHERE w.last_heartbeat >= now() - make_interval(secs => coalesce(r.lease_seconds, 60))
+      AND coalesce(r.drain, r.draining_at::text) IS NULL
 ), held AS (
     SELECT
         j.queue_name::text AS queue,

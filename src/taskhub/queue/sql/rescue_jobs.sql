@@ -1,6 +1,7 @@
 -- Give back the jobs of workers whose lease is over; a job lost for the fifth time ends as failed,
 -- because it probably kills its workers, and one that was asked to stop as aborted.
 --
+-- With worker_ids only theirs, whichever of the rest is dead. `what` begins the message of the history.
 -- Any worker runs it, two at once share the rows by SKIP LOCKED. For a lease after a restart of the
 -- server nobody is declared dead: an outage stops every heartbeat at once.
 -- Index: jobs_running, from one worker id to the next: between two vacuums it holds an entry for
@@ -29,6 +30,7 @@ WITH RECURSIVE holders AS (
     LEFT JOIN {schema}.procrastinate_workers AS w ON w.id = h.worker_id
     LEFT JOIN {schema}.workers AS r ON r.id = h.worker_id
     WHERE h.worker_id IS NOT NULL
+      AND (%(worker_ids)s::bigint[] IS NULL OR h.worker_id = ANY(%(worker_ids)s::bigint[]))
       AND (
           w.id IS NULL
           OR w.last_heartbeat < now() - make_interval(secs => coalesce(r.lease_seconds, 60))
@@ -45,7 +47,7 @@ WITH RECURSIVE holders AS (
     UNION ALL
     SELECT j.id, j.worker_id
     FROM {schema}.procrastinate_jobs AS j
-    WHERE j.status = 'doing' AND j.worker_id IS NULL
+    WHERE j.status = 'doing' AND j.worker_id IS NULL AND %(worker_ids)s::bigint[] IS NULL
 ), dead AS (
     SELECT
         j.id,
@@ -93,7 +95,7 @@ WITH RECURSIVE holders AS (
     SELECT
         rescued.id, rescued.claim, rescued.attempts + 1, 'lost', rescued.queue_name,
         rescued.task_name, rescued.worker_id, rescued.started_at, 'WorkerLost',
-        format('the worker stopped renewing its lease; lost %%s of 5 times', rescued.lost)
+        format('%%s; lost %%s of 5 times', %(what)s::text, rescued.lost)
     FROM rescued
 ), freed AS (
     INSERT INTO {schema}.lock_notes (lock)
@@ -107,5 +109,5 @@ WITH RECURSIVE holders AS (
 )
 SELECT
     rescued.id, rescued.queue_name, rescued.task_name, rescued.attempts, rescued.lost,
-    rescued.status::text AS status, (SELECT count(*) FROM woken) AS queues_woken
+    rescued.status::text AS status, rescued.worker_id, (SELECT count(*) FROM woken) AS queues_woken
 FROM rescued

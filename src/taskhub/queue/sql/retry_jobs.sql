@@ -3,6 +3,8 @@
 -- attempts and lost begin at 0: whoever retries by hand has mended the cause, so the task's own
 -- retry policy starts afresh, and a job that used up its attempts would else fail at once. claim
 -- never goes back; a cancelled job's note in the history used up one.
+-- With step_seconds they are spread out: one is due at start_at, the next a step later, in the order of
+-- their ids, behind the jobs that a call before has placed.
 -- A row for every id, also unknown ones. Two operators at once: the second waits for the first's
 -- rows, then finds them waiting and reports them as changed. A unique violation: a job with the
 -- same queueing lock was deferred meanwhile; run it again.
@@ -17,17 +19,29 @@ WITH asked AS (
     ORDER BY j.id
     FOR UPDATE
 ), placed AS (
-    SELECT ended.id, row_number() OVER (PARTITION BY ended.queueing_lock ORDER BY ended.id) AS place
+    SELECT
+        ended.id,
+        row_number() OVER (PARTITION BY ended.queueing_lock ORDER BY ended.id) AS place,
+        -- NULL where they are not spread.
+        %(start_at)s::timestamptz + make_interval(
+            secs => %(step_seconds)s::double precision
+                * (%(placed_before)s::bigint + row_number() OVER (ORDER BY ended.id) - 1)
+        ) AS due_at
     FROM ended
 ), back AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = 'todo',
-        gate = CASE WHEN j.lock IS NOT NULL THEN 2 WHEN j.limit_key IS NOT NULL THEN 3 ELSE 0 END,
+        gate = CASE
+            WHEN placed.due_at > clock_timestamp() THEN 1
+            WHEN j.lock IS NOT NULL THEN 2
+            WHEN j.limit_key IS NOT NULL THEN 3
+            ELSE 0
+        END,
         attempts = 0,
         lost = 0,
         interrupted = 0,
         claim = j.claim + (j.status::text = 'cancelled')::integer,
-        scheduled_at = NULL,
+        scheduled_at = placed.due_at,
         finished_at = NULL,
         worker_id = NULL,
         abort_requested = false,

@@ -8,6 +8,7 @@ WITH live AS (
     FROM {schema}.procrastinate_workers AS w
     JOIN {schema}.workers AS r ON r.id = w.id
     WHERE w.last_heartbeat >= now() - make_interval(secs => r.lease_seconds)
+      AND coalesce(r.drain, r.draining_at::text) IS NULL
 ), waiting AS (
     SELECT j.queue_name::text AS queue, j.task_name::text AS task, count(*) AS jobs
     FROM {schema}.procrastinate_jobs AS j

@@ -1,0 +1,207 @@
+"""Jobs of batch tasks in a worker: gathered, called together, each with an outcome of its own.
+
+A call takes one slot of the worker's concurrency, from its first job to its end, however many jobs are
+in it. What the slots let a tick claim is topped up by a statement of its own, see claim_more_v1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from taskhub.queue import executors, joblogs, progress, sql
+from taskhub.queue.acks import Ack, Claimed, Stored
+from taskhub.queue.attempts import cut
+from taskhub.queue.batch_task import BatchTask
+from taskhub.queue.item_runs import ItemRun
+from taskhub.queue.items import CallContext
+from taskhub.queue.lease import Registration
+from taskhub.queue.runs import STUCK_SECONDS, Run
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
+
+# What a call logs for no item of it is kept with each: so much of it.
+CALL_LOG = 2_000
+
+
+class Call:
+    """One call of a batch task's function: it gathers jobs, then runs."""
+
+    def __init__(self, batches: Batches, task: BatchTask[..., Any], key: str) -> None:
+        self.runs: list[ItemRun] = []
+        self.task = task
+        self.key = key
+        self._batches = batches
+        self._linger: asyncio.TimerHandle | None = None
+        self._future: asyncio.Task[None] | None = None
+        if task.batching.linger:
+            loop = asyncio.get_running_loop()
+            self._linger = loop.call_later(task.batching.linger, self.start)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it may wait for more jobs."""
+        return self._linger is not None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it runs in a thread that goes on."""
+        future = self._future
+        return self.task.executor == "thread" and future is not None and not future.done()
+
+    def start(self) -> None:
+        """Call the function, unless it has been."""
+        if self._future is not None or not self.runs:
+            return
+        if self._linger is not None:
+            self._linger.cancel()
+        self._batches.closed(self)
+        context = self.runs[0].call_context()
+        # A copy: who cannot be read leaves at once.
+        self.runs = [run for run in list(self.runs) if run.open(self.task, context)]
+        if not self.runs:
+            self._batches.ended(self)
+            return
+        context.items = [run.item for run in self.runs]
+        context.parts = [run.context for run in self.runs]
+        self._future = asyncio.get_running_loop().create_task(self._go(context))
+
+    async def _go(self, context: CallContext) -> None:
+        error: BaseException | None = None
+        try:
+            await executors.run(self.task, self.runs[0].job, context, self._batches.pools)
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of all that have none of their own
+            error = raised
+        if any(run.context.has_reported for run in self.runs):
+            await progress.settle(context.hub.reporter, self._batches.pools.threads)
+        self._batches.ended(self)
+        log = joblogs.take(context)
+        for run in self.runs:
+            run.end(error, None if log is None else cut(log, CALL_LOG))
+
+    def leave(self, run: ItemRun) -> bool:
+        """Let go of a job that is asked to stop; False: the call runs, and the function has it."""
+        if self._future is None:
+            if run in self.runs:
+                self.runs.remove(run)
+            if not self.runs:
+                self._batches.ended(self)
+            return True
+        if self.task.executor == "async" and all(each.is_cancelled for each in self.runs):
+            self._future.cancel()
+        return False
+
+    async def end(self) -> bool:
+        """Wait for its end, unless it runs in a thread, which nothing stops: then True."""
+        if self._future is not None and not self.is_stuck:
+            await asyncio.wait([self._future], timeout=STUCK_SECONDS)
+        return self.is_stuck
+
+
+class Batches:
+    """The calls of one tenure: those that gather, and those that run."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        registration: Registration,
+        pools: executors.Pools,
+        on_end: Callable[[Run, Ack | Stored], None],
+    ) -> None:
+        self.pools = pools
+        self._hub = hub
+        self._registration = registration
+        self._on_end = on_end
+        self._gathering: dict[tuple[str, str], Call] = {}
+        self._full: list[Call] = []
+        self._calls: set[Call] = set()
+
+    @property
+    def spared(self) -> int:
+        """How many jobs take no slot, since another one of their call does."""
+        return sum(len(call.runs) - 1 for call in self._calls)
+
+    @property
+    def gathering(self) -> int:
+        """How many calls take more jobs."""
+        return len(self._gathering)
+
+    def join(self, job: Claimed) -> ItemRun | None:
+        """Have the job in a call that `go` will start; None: its task is no batch task."""
+        task = self._hub.tasks.get(job.task_name)
+        if not isinstance(task, BatchTask):
+            return None
+        run = ItemRun(self._hub, job, self._registration, self.pools, self._on_end)
+        key = (task.name, task.key_of(job))
+        # Workers were lost with it: if it kills this one too, no neighbour dies with it.
+        is_suspect = job.lost >= 2
+        call = None if is_suspect else self._gathering.get(key)
+        if call is None:
+            call = Call(self, task, key[1])
+            self._calls.add(call)
+            if not is_suspect:
+                self._gathering[key] = call
+        run.join(call)
+        if is_suspect or len(call.runs) >= task.batching.most:
+            self.closed(call)
+            self._full.append(call)
+        return run
+
+    def go(self, *, may_linger: bool) -> None:
+        """Start the calls that are full, and those that need not wait for more jobs."""
+        full, self._full = self._full, []
+        waiting = [call for call in self._gathering.values() if not (may_linger and call.lingers)]
+        for call in (*full, *waiting):
+            call.start()
+
+    def closed(self, call: Call) -> None:
+        """It takes no more jobs."""
+        key = (call.task.name, call.key)
+        if self._gathering.get(key) is call:
+            del self._gathering[key]
+
+    def ended(self, call: Call) -> None:
+        """It takes no slot any more."""
+        self.closed(call)
+        self._calls.discard(call)
+
+    async def top_up(
+        self, connection: psycopg.AsyncConnection[Any], claimed: Sequence[Claimed]
+    ) -> list[Claimed]:
+        """More jobs of the batch tasks among those that a tick claimed, as many as fill a call.
+
+        Only for a tick that filled all its slots: else there are no more.
+        """
+        last: dict[tuple[str, int, str], int] = {}
+        have = Counter({call.task.name: len(call.runs) for call in self._gathering.values()})
+        for job in claimed:
+            task = self._hub.tasks.get(job.task_name)
+            if isinstance(task, BatchTask) and job.lost < 2:
+                last[job.queue_name, job.priority, job.task_name] = job.id
+                have[task.name] += 1
+        asked = []
+        for (queue, priority, name), job_id in last.items():
+            task = self._hub.tasks[name]
+            if isinstance(task, BatchTask) and (room := -have[task.name] % task.batching.most):
+                have[task.name] += room
+                asked.append((queue, priority, name, job_id + 1, room))
+        if not asked:
+            return []
+        queues, priorities, names, first_ids, rooms = map(list, zip(*asked, strict=True))
+        cursor = await connection.execute(
+            sql.load("claim_more", self._hub.settings.schema),
+            {
+                "worker_id": self._registration.worker_id,
+                "queues": queues,
+                "priorities": priorities,
+                "tasks": names,
+                "first_ids": first_ids,
+                "rooms": rooms,
+            },
+        )
+        return list(map(Claimed._make, await cursor.fetchall()))
