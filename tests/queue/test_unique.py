@@ -130,7 +130,7 @@ def test_a_job_that_was_lost_with_its_worker_keeps_its_key(hub: Hub, reset: Task
     first = reset.defer(7)
     run(hub, "UPDATE taskhub.procrastinate_jobs SET status = 'doing', worker_id = 999, claim = 1")
     while_lost = reset.defer(7)
-    hub.write("rescue_jobs", lease_seconds=0.0)
+    hub.write("rescue_jobs", lease_seconds=0.0, worker_ids=None, what="lost")
     rescued = reset.defer(7)
 
     assert first.status() is Status.TODO
