@@ -17,7 +17,8 @@ import psycopg
 from taskhub import db, migrations
 from taskhub.queue import joblogs, notify, scheduler
 from taskhub.queue.executors import Pools
-from taskhub.queue.tenure import PREPARED, Tenure, Terms
+from taskhub.queue.tenure import PREPARED, Tenure
+from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer
 
 if TYPE_CHECKING:
