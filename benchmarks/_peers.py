@@ -33,7 +33,7 @@ CELERY = Side(name="celery", script="celery", jobs=5_000)
 
 
 def taskhub(jobs: int, *, concurrency: int, kind: str = "async", locks: int = 1) -> Side:
-    """Our worker; `kind` is async, sync, lock or limit."""
+    """Our worker; `kind` is one of the side's: async, sync, lock, batch_sync and others."""
     load = ("--kind", kind, "--locks", str(locks))
     work = ("--concurrency", str(concurrency))
     return TASKHUB.with_(

@@ -7,7 +7,7 @@ from _cues import tell, wait_for_go
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from taskhub import Hub, db, migrations
+from taskhub import Hub, Item, db, migrations
 from taskhub.queue.events import JobEvent
 from taskhub.settings import Settings
 
@@ -20,6 +20,8 @@ KINDS = {
     "lock": "noop_lock",
     "transactional": "settle",
     "limit": "noop_limit",
+    "batch_sync": "noop_batch_thread",
+    "batch_async": "noop_batch",
 }
 
 
@@ -42,6 +44,12 @@ def make_hub(url: str) -> Hub:
 
     @hub.task(name="noop_limit", queue="bench", limit="one", at_most=50)
     async def noop_limit(n: int) -> None: ...
+
+    @hub.task(name="noop_batch", queue="bench", batch=64)
+    async def noop_batch(items: list[Item]) -> None: ...
+
+    @hub.task(name="noop_batch_thread", queue="bench", batch=64)
+    def noop_batch_thread(items: list[Item]) -> None: ...
 
     return hub
 

@@ -228,3 +228,24 @@ def test_a_job_that_kills_its_worker_ends_as_a_dead_letter_and_takes_no_neighbou
         guilty,
     )
     assert together == 0
+
+
+def test_a_batch_that_kills_its_worker_falls_apart_and_only_the_guilty_job_dies(
+    jobs: Jobs, start: Start
+) -> None:
+    guilty = jobs.defer("together", kills=True)
+    others = [jobs.defer("together") for _ in range(4)]
+
+    while jobs.status(guilty) != "failed":
+        worker = start()
+        until(
+            lambda worker=worker: not worker.lives or jobs.status(guilty) == "failed",  # type: ignore[misc]  # mypy cannot infer the default's type
+            "the end of the worker or of the job",
+            seconds=40,
+        )
+    for other in others:
+        jobs.becomes(other, "succeeded")
+
+    assert jobs.outcomes(guilty) == " ".join(["lost"] * 5)
+    # Twice the call took them along; after that each is called alone.
+    assert {jobs.outcomes(other) for other in others} == {"lost lost succeeded"}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from taskhub import Backoff, Context, Hub, settings
+from taskhub import Backoff, Context, Hub, Item, settings
 from taskhub.queue.context import ClaimLost
 
 given = dict(pair.split("=", 1) for pair in sys.argv[3:])
@@ -69,6 +69,13 @@ if has_schedules:
 async def answer(text: str) -> str:
     """Give back what was given."""
     return text
+
+
+@hub.task(name="together", batch=5)
+def together(items: list[Item]) -> None:
+    """Many jobs in one call, which kills the worker if one of them says so."""
+    if any(item.args.get("kills") for item in items):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @hub.task(name="write")

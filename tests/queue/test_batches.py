@@ -590,3 +590,34 @@ def test_a_template_over_arguments_that_are_not_given_is_refused_when_deferred(h
         embed.defer(n=1)
     with pytest.raises(BadArgument):
         embed.defer(tenant=float("nan"))
+
+
+def test_topping_up_costs_the_same_whatever_else_waits(hub: Hub) -> None:
+    @hub.task(name="embed", batch=64)
+    def embed(items: list[Item]) -> None: ...
+
+    @hub.task(name="plain")
+    def plain(n: int) -> None: ...
+
+    asked = text(
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM "
+        "taskhub.claim_more_v1(1, 'default', 0, 'embed', 0, 63)"
+    )
+
+    def buffers() -> int:
+        with hub.engine.connect() as connection:
+            for _ in range(2):  # the first call of a session also reads the catalog
+                [[plan]] = connection.scalars(asked)
+                connection.rollback()
+                connection.execute(text("SELECT 1"))
+        counted = plan["Plan"]
+        assert counted["Actual Rows"] == 63
+        return int(counted["Shared Hit Blocks"] + counted["Shared Read Blocks"])
+
+    plain.defer_many([{"n": n} for n in range(300)])
+    embed.defer_many([{"n": n} for n in range(100)])
+    alone = buffers()
+    plain.defer_many([{"n": n} for n in range(30_000)])
+    plain.options(queue="other").defer_many([{"n": n} for n in range(10_000)])
+
+    assert buffers() < 1.5 * alone

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from tests.waiting import until
 
 from taskhub import Hub, Status
-from taskhub.queue import JobFailed, JobNotDone, UnknownJob
+from taskhub.queue import JobFailed, JobNotDone, UnknownJob, sql
 
 
 @pytest.fixture
@@ -186,3 +186,34 @@ def test_a_job_whose_history_is_dropped_is_past_its_retention(hub: Hub) -> None:
         done.result()
     with pytest.raises(UnknownJob, match="past its retention"):
         asyncio.run(done.result_async())
+
+
+def test_a_look_costs_the_same_whatever_the_history_holds(hub: Hub) -> None:
+    @hub.task
+    async def noop(n: int) -> None: ...
+
+    jobs = noop.defer_many([{"n": n} for n in range(50)])
+    hub.run_worker(wait=False)
+    waiting = noop.defer_many([{"n": n} for n in range(50)])
+    query = sql.load("read_results", hub.settings.schema)
+    ids = [job.id for job in jobs + waiting]
+
+    def buffers() -> int:
+        with hub.engine.connect() as connection:
+            for _ in range(2):  # the first call of a session also reads the catalog
+                [plan] = connection.exec_driver_sql(
+                    f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", {"job_ids": ids}
+                ).scalar_one()
+        return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+    few = buffers()
+    with hub.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO taskhub.attempts (job_id, claim, attempt, outcome, queue_name, task_name) "
+                "SELECT n, 1, 1, 'succeeded', 'q', 't' FROM generate_series(1000, 40000) AS n"
+            )
+        )
+    noop.defer_many([{"n": n} for n in range(20_000)])
+
+    assert buffers() < 2 * few

@@ -193,6 +193,9 @@ class BatchTask(Task[P, R]):
         Raises:
             UnreadableArguments: it does not fit.
         """
+        if self.batching.takes is dict:
+            # A tenth of what the way over a signature with **kwargs takes.
+            return _as_dict(job)
         args, kwargs = self._reader.read(job.args, context)
         try:
             return self.batching.takes(*args, **kwargs)
@@ -222,6 +225,18 @@ class BatchTask(Task[P, R]):
         alone.items = [item]
         answer = self.call(stored, alone)
         return _later(answer, item) if inspect.isawaitable(answer) else _outcome(item)
+
+
+def _as_dict(job: Claimed) -> dict[str, Any]:
+    try:
+        given = json.loads(job.args)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableArguments(f"arguments do not fit task {job.task_name}: {error}") from error
+    if not isinstance(given, dict):
+        raise UnreadableArguments(
+            f"arguments do not fit task {job.task_name}: they must be an object, got {type(given)}"
+        )
+    return given
 
 
 async def _later(answer: Any, item: Item[Any]) -> Any:

@@ -37,11 +37,17 @@ class Call:
         self.task = task
         self.key = key
         self._batches = batches
+        self._seen = 0
         self._linger: asyncio.TimerHandle | None = None
         self._future: asyncio.Task[None] | None = None
         if task.batching.linger:
             loop = asyncio.get_running_loop()
             self._linger = loop.call_later(task.batching.linger, self.start)
+
+    def has_grown(self) -> bool:
+        """Whether jobs came since this was asked last."""
+        seen, self._seen = self._seen, len(self.runs)
+        return len(self.runs) > seen
 
     @property
     def lingers(self) -> bool:
@@ -152,12 +158,17 @@ class Batches:
             self._full.append(call)
         return run
 
-    def go(self, *, may_linger: bool) -> None:
-        """Start the calls that are full, and those that need not wait for more jobs."""
+    def go(self, *, may_linger: bool, may_hold: bool) -> None:
+        """Start the calls that are full, and those that need not wait for more jobs.
+
+        With `may_hold` another tick comes at once: a call that grew by the last one waits for it.
+        """
         full, self._full = self._full, []
-        waiting = [call for call in self._gathering.values() if not (may_linger and call.lingers)]
-        for call in (*full, *waiting):
-            call.start()
+        for call in (*full, *self._gathering.values()):
+            if call in full or not (
+                (may_linger and call.lingers) or (may_hold and call.has_grown())
+            ):
+                call.start()
 
     def closed(self, call: Call) -> None:
         """It takes no more jobs."""
@@ -171,23 +182,28 @@ class Batches:
         self._calls.discard(call)
 
     async def top_up(
-        self, connection: psycopg.AsyncConnection[Any], claimed: Sequence[Claimed]
+        self, connection: psycopg.AsyncConnection[Any], claimed: Sequence[Claimed], slots: int
     ) -> list[Claimed]:
         """More jobs of the batch tasks among those that a tick claimed, as many as fill a call.
 
-        Only for a tick that filled all its slots: else there are no more.
+        Only for a tick that filled all its slots, else there are no more; and for what the next
+        tick's `slots` could not fill.
         """
         last: dict[tuple[str, int, str], int] = {}
-        have = Counter({call.task.name: len(call.runs) for call in self._gathering.values()})
+        have: Counter[str] = Counter()
+        for call in self._gathering.values():
+            have[call.task.name] += len(call.runs)
         for job in claimed:
             task = self._hub.tasks.get(job.task_name)
             if isinstance(task, BatchTask) and job.lost < 2:
                 last[job.queue_name, job.priority, job.task_name] = job.id
-                have[task.name] += 1
         asked = []
         for (queue, priority, name), job_id in last.items():
             task = self._hub.tasks[name]
-            if isinstance(task, BatchTask) and (room := -have[task.name] % task.batching.most):
+            if not isinstance(task, BatchTask):
+                continue
+            room = -have[task.name] % task.batching.most
+            if room > slots:
                 have[task.name] += room
                 asked.append((queue, priority, name, job_id + 1, room))
         if not asked:

@@ -57,6 +57,7 @@ class Tenure:
         self._has_told_drain = False
         self._lease_lost = False
         self._is_stopped = False
+        self._is_more_near = False
         self._batches: Batches | None = None
         if any(isinstance(task, BatchTask) for task in terms.hub.tasks.values()):
             self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
@@ -177,7 +178,7 @@ class Tenure:
         alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
         if self._batches is not None and (self.suspect_waits or not takes_jobs):
-            self._batches.go(may_linger=False)
+            self._batches.go(may_linger=False, may_hold=False)
         if not batch and not slots:
             return None
         try:
@@ -194,15 +195,27 @@ class Tenure:
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
-        if self._batches is not None and answer.claimed and answer.is_full and not alone:
-            self._to_start += await self._batches.top_up(connection, answer.claimed)
-            self.catch_up()
+        self._is_more_near = answer.is_full and not alone
+        if self._batches is not None and answer.claimed:
+            await self._gather(self._batches, connection, answer)
         elif answer.is_full:
             # Not now: while the next tick is on its way there is time for it.
             self._loop.call_soon(self.catch_up)
         else:
             self.catch_up()
         return answer
+
+    async def _gather(
+        self, batches: Batches, connection: psycopg.AsyncConnection[Any], answer: Answer
+    ) -> None:
+        """Start what was claimed; calls that the next tick could not fill are topped up first."""
+        self._start_claimed()
+        try:
+            if self._is_more_near:
+                slots = self.slots()
+                self._to_start += await batches.top_up(connection, answer.claimed, slots)
+        finally:
+            self.catch_up()
 
     async def _refused(
         self,
@@ -236,6 +249,17 @@ class Tenure:
 
     def catch_up(self) -> None:
         """Start what was claimed, and tell of what was stored."""
+        self._start_claimed()
+        if self._batches is not None and not self._is_stopped:
+            # Where calls that wait take all slots, nothing comes that they could wait for.
+            may_linger = self._batches.gathering < self._terms.concurrency
+            self._batches.go(
+                may_linger=may_linger, may_hold=self._is_more_near and self.slots() > 0
+            )
+        told, self._to_tell = self._to_tell, []
+        _tell(told)
+
+    def _start_claimed(self) -> None:
         terms, runs = self._terms, self.runs
         claimed: list[Claimed] = []
         if not self._is_stopped:
@@ -246,11 +270,6 @@ class Tenure:
                 continue
             runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
             run.start()
-        if self._batches is not None and not self._is_stopped:
-            # Where calls that wait take all slots, nothing comes that they could wait for.
-            self._batches.go(may_linger=self._batches.gathering < terms.concurrency)
-        told, self._to_tell = self._to_tell, []
-        _tell(told)
 
     def _on_end(self, run: Run, ack: Ack | Stored) -> None:
         if self.runs.pop(run.job.id, None) is run:
