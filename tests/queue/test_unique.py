@@ -205,7 +205,7 @@ REPLACING: dict[str, dict[str, Any]] = {
     "plain": {},
     "date": {"at": datetime(2040, 1, 1, tzinfo=UTC)},
     "lock": {"lock": "l:{n}"},
-    "limit": {"limit": "t:{n}", "at_most": 2},
+    "limit": {"limit": "t:{n}", "at_most": 2, "tokens": 3},
     "all": {
         "lock": "l:{n}", "limit": "t:{n}", "at_most": 2, "priority": 5, "queue": "fast",
         "fair_key": "f{n}", "queueing_lock": "q{n}",

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from tests.waiting import until
 
@@ -194,6 +195,28 @@ def bulk(task: Racing, asked: list[dict[str, str]], execute: Callable[[str], Any
     with pytest.raises(UniqueKeyBusy, match="'1400'"):
         task.defer_many(asked)
     task.defer("after")
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_so_does_a_refusal_on_an_asynchronous_session(hub: Hub, task: Racing, driver: str) -> None:
+    asked = [{"key": f"{n:04}"} for n in range(1500)]
+
+    async def bulk_async() -> None:
+        engine = create_async_engine(hub.url.set(drivername=f"postgresql+{driver}"))
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(text("SET LOCAL lock_timeout = '30ms'"))
+            deferring = task.options(session=session)
+            await deferring.defer_async("before")
+            with pytest.raises(UniqueKeyBusy, match="'1400'"):
+                await deferring.defer_many_async(asked)
+            await deferring.defer_async("after")
+        await engine.dispose()
+
+    with opened(hub) as first:
+        defer(task, first, "1400")
+        asyncio.run(bulk_async())
+
+    assert sorted(stored(hub)) == ["1400", "after", "before"]
 
 
 def test_a_job_that_is_cancelled_meanwhile_is_not_replaced(
