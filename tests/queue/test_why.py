@@ -378,7 +378,7 @@ NAMED_INDEXES = {
     "why_unknown": {"procrastinate_jobs_pkey"},
 }
 PARAMETERS = {
-    "job_id": 90_000, "lock": "a", "key": "k", "priority": 0, "most": look.MOST, "queue": "mail",
+    "job_id": 30_006, "lock": "a", "key": "k", "priority": 0, "most": look.MOST, "queue": "mail",
     "task": "send", "worker_id": 1, "claim": 1, "since_seconds": 300.0,
 }  # fmt: skip
 
@@ -406,8 +406,8 @@ def test_each_statement_reads_by_its_index_and_stops_counting(hub: Hub) -> None:
     backlog(hub, 30_000)
     plans = {}
     with connected(hub) as connection:
-        connection.execute("SET enable_seqscan = off")
-        connection.execute("SET jit = off")
+        for setting in look.OFF:
+            connection.execute(f"SET {setting} = off")
         for name in NAMED_INDEXES:
             query = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql.load(name, "taskhub")
             row = connection.execute(query.encode(), PARAMETERS).fetchone()

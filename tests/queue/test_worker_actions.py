@@ -39,13 +39,15 @@ def at_work(hub: Hub, **options: Any) -> Iterator[Worker]:
         made.append(hub.worker(**options))
         await made[0].run()
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     until(lambda: [w for w in insight.workers(hub) if w.state == "live"], "the start")
-    yield made[0]
-    if thread.is_alive():
-        loops[0].call_soon_threadsafe(made[0].stop)
-    thread.join(30)
+    try:
+        yield made[0]
+    finally:
+        if thread.is_alive():
+            loops[0].call_soon_threadsafe(made[0].stop)
+        thread.join(30)
     assert not thread.is_alive()
 
 

@@ -1,24 +1,16 @@
 -- How many ready jobs of its queue are claimed before one job; counting stops above most.
 --
 -- One row always. What other queues of the same workers hold is not counted.
+-- The first ones in the order of their turn are read, not those below an id: for that the planner was
+-- seen to walk the primary key over everything else.
 -- Index: jobs_ready.
 SELECT count(*) AS jobs
 FROM (
-    (
-        SELECT 1
-        FROM {schema}.procrastinate_jobs AS j
-        WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = %(queue)s::varchar
-          AND j.priority > %(priority)s::integer
-        LIMIT %(most)s::integer + 1
-    )
-    UNION ALL
-    (
-        SELECT 1
-        FROM {schema}.procrastinate_jobs AS j
-        WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = %(queue)s::varchar
-          AND j.priority = %(priority)s::integer
-          AND j.id + 0 < %(job_id)s::bigint
-        LIMIT %(most)s::integer + 1
-    )
+    SELECT j.id, j.priority
+    FROM {schema}.procrastinate_jobs AS j
+    WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = %(queue)s::varchar
+    ORDER BY j.priority DESC, j.id + 0
     LIMIT %(most)s::integer + 1
-) AS before
+) AS first
+WHERE first.priority > %(priority)s::integer
+   OR (first.priority = %(priority)s::integer AND first.id < %(job_id)s::bigint)

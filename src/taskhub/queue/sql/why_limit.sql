@@ -2,6 +2,8 @@
 --
 -- One row always: counting stops above most, the first five holders are named. A slot is taken from
 -- the moment a job is ready.
+-- The first ones in the order of their turn are read, not those below an id: for that the planner was
+-- seen to walk the primary key over everything else.
 -- Index: rules_pkey, jobs_slots, jobs_limited.
 WITH taken AS MATERIALIZED (
     SELECT j.id, j.status::text AS status, j.worker_id
@@ -24,23 +26,14 @@ SELECT
     (
         SELECT count(*)
         FROM (
-            (
-                SELECT 1
-                FROM {schema}.procrastinate_jobs AS j
-                WHERE j.limit_key = %(key)s::text AND j.status = 'todo' AND j.gate = 3
-                  AND j.priority > %(priority)s::integer
-                LIMIT %(most)s::integer + 1
-            )
-            UNION ALL
-            (
-                SELECT 1
-                FROM {schema}.procrastinate_jobs AS j
-                WHERE j.limit_key = %(key)s::text AND j.status = 'todo' AND j.gate = 3
-                  AND j.priority = %(priority)s::integer AND j.id < %(job_id)s::bigint
-                LIMIT %(most)s::integer + 1
-            )
+            SELECT j.id, j.priority
+            FROM {schema}.procrastinate_jobs AS j
+            WHERE j.limit_key = %(key)s::text AND j.status = 'todo' AND j.gate = 3
+            ORDER BY j.priority DESC, j.id
             LIMIT %(most)s::integer + 1
-        ) AS before
+        ) AS first
+        WHERE first.priority > %(priority)s::integer
+           OR (first.priority = %(priority)s::integer AND first.id < %(job_id)s::bigint)
     ) AS ahead
 FROM (SELECT %(key)s::text AS name) AS asked
 LEFT JOIN {schema}.rules AS r ON r.name = asked.name

@@ -1,6 +1,8 @@
 -- Who has a lock, who is first behind it, and how many go before one job there; counting stops above most.
 --
 -- One row always; holder_id is NULL where the lock is free, first_id where nobody is behind it.
+-- The first ones in the order of their turn are read, not those below an id: for that the planner was
+-- seen to walk the primary key over everything else.
 -- Index: jobs_occupant, jobs_behind.
 SELECT
     (
@@ -19,21 +21,12 @@ SELECT
     (
         SELECT count(*)
         FROM (
-            (
-                SELECT 1
-                FROM {schema}.procrastinate_jobs AS j
-                WHERE j.lock = %(lock)s::text AND j.status = 'todo' AND j.gate = 2
-                  AND j.priority > %(priority)s::integer
-                LIMIT %(most)s::integer + 1
-            )
-            UNION ALL
-            (
-                SELECT 1
-                FROM {schema}.procrastinate_jobs AS j
-                WHERE j.lock = %(lock)s::text AND j.status = 'todo' AND j.gate = 2
-                  AND j.priority = %(priority)s::integer AND j.id < %(job_id)s::bigint
-                LIMIT %(most)s::integer + 1
-            )
+            SELECT j.id, j.priority
+            FROM {schema}.procrastinate_jobs AS j
+            WHERE j.lock = %(lock)s::text AND j.status = 'todo' AND j.gate = 2
+            ORDER BY j.priority DESC, j.id
             LIMIT %(most)s::integer + 1
-        ) AS before
+        ) AS first
+        WHERE first.priority > %(priority)s::integer
+           OR (first.priority = %(priority)s::integer AND first.id < %(job_id)s::bigint)
     ) AS ahead
