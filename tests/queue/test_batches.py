@@ -621,3 +621,20 @@ def test_topping_up_costs_the_same_whatever_else_waits(hub: Hub) -> None:
     plain.options(queue="other").defer_many([{"n": n} for n in range(10_000)])
 
     assert buffers() < 1.5 * alone
+
+
+def test_a_batch_task_may_be_declared_while_the_worker_runs_and_be_periodic(hub: Hub) -> None:
+    sizes: list[int] = []
+
+    def embed(items: list[Item]) -> None:
+        sizes.append(len(items))
+
+    @hub.task
+    async def declares() -> None:
+        late = hub.cron("0 0 1 1 *", name="late", batch=4, arguments={"n": 1})(embed)
+        await late.defer_async(n=2)
+
+    declares.defer()
+    work(hub)
+
+    assert sizes == [1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -136,6 +136,12 @@ class Batches:
     def gathering(self) -> int:
         """How many calls take more jobs."""
         return len(self._gathering)
+
+    def concern(self, claimed: Iterable[Claimed]) -> bool:
+        """Whether jobs of batch tasks are among these."""
+        tasks = self._hub.tasks
+        names = {job.task_name for job in claimed}
+        return any(isinstance(tasks.get(name), BatchTask) for name in names)
 
     def join(self, job: Claimed) -> ItemRun | None:
         """Have the job in a call that `go` will start; None: its task is no batch task."""

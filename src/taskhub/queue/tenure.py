@@ -12,7 +12,6 @@ from psycopg import errors
 
 from taskhub.queue import lease, sql
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
-from taskhub.queue.batch_task import BatchTask
 from taskhub.queue.batches import Batches
 from taskhub.queue.crons import declared
 from taskhub.queue.pending import Ended, Pending
@@ -58,9 +57,7 @@ class Tenure:
         self._lease_lost = False
         self._is_stopped = False
         self._is_more_near = False
-        self._batches: Batches | None = None
-        if any(isinstance(task, BatchTask) for task in terms.hub.tasks.values()):
-            self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
+        self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -177,7 +174,7 @@ class Tenure:
         batch = self.pending.batch()
         alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
-        if self._batches is not None and (self.suspect_waits or not takes_jobs):
+        if self.suspect_waits or not takes_jobs:
             self._batches.go(may_linger=False, may_hold=False)
         if not batch and not slots:
             return None
@@ -196,8 +193,8 @@ class Tenure:
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
         self._is_more_near = answer.is_full and not alone
-        if self._batches is not None and answer.claimed:
-            await self._gather(self._batches, connection, answer)
+        if self._batches.concern(answer.claimed):
+            await self._gather(connection, answer)
         elif answer.is_full:
             # Not now: while the next tick is on its way there is time for it.
             self._loop.call_soon(self.catch_up)
@@ -205,15 +202,13 @@ class Tenure:
             self.catch_up()
         return answer
 
-    async def _gather(
-        self, batches: Batches, connection: psycopg.AsyncConnection[Any], answer: Answer
-    ) -> None:
+    async def _gather(self, connection: psycopg.AsyncConnection[Any], answer: Answer) -> None:
         """Start what was claimed; calls that the next tick could not fill are topped up first."""
         self._start_claimed()
         try:
             if self._is_more_near:
                 slots = self.slots()
-                self._to_start += await batches.top_up(connection, answer.claimed, slots)
+                self._to_start += await self._batches.top_up(connection, answer.claimed, slots)
         finally:
             self.catch_up()
 
@@ -241,16 +236,15 @@ class Tenure:
         if self.suspect_waits or any(job.lost >= 2 for job in running):
             return 0
         concurrency = self._terms.concurrency
-        free = concurrency - len(running) - (len(self.pending) - being_stored)
-        if self._batches is not None:
-            free += self._batches.spared
+        running_calls = len(running) - self._batches.spared
+        free = concurrency - running_calls - (len(self.pending) - being_stored)
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
 
     def catch_up(self) -> None:
         """Start what was claimed, and tell of what was stored."""
         self._start_claimed()
-        if self._batches is not None and not self._is_stopped:
+        if not self._is_stopped:
             # Where calls that wait take all slots, nothing comes that they could wait for.
             may_linger = self._batches.gathering < self._terms.concurrency
             self._batches.go(
@@ -264,8 +258,9 @@ class Tenure:
         claimed: list[Claimed] = []
         if not self._is_stopped:
             claimed, self._to_start = self._to_start, claimed
+        has_batches = self._batches.concern(claimed)
         for job in claimed:
-            if self._batches is not None and (joined := self._batches.join(job)) is not None:
+            if has_batches and (joined := self._batches.join(job)) is not None:
                 runs[job.id] = joined
                 continue
             runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
