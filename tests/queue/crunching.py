@@ -11,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from taskhub import Backoff, Context, Hub, Snooze
+from taskhub import Backoff, Context, Encrypted, Hub, Secret, Snooze
 from taskhub.queue.blueprint import Blueprint
 
 work = Blueprint()
@@ -150,6 +150,14 @@ def until_cancelled(ctx: Context, path: str) -> None:
     while not ctx.cancelled:
         time.sleep(0.01)
     Path(path).write_text("seen")
+
+
+@work.task(executor="process")
+def log_in(ctx: Context, token: Secret[str], pin: Encrypted[str]) -> bool:
+    ctx.log.warning("logging in with %s and %s", token.reveal(), pin)
+    if pin == "wrong-pin":
+        raise ValueError(f"refused: {token.reveal()}")
+    return True
 
 
 hub = Hub()

@@ -13,6 +13,8 @@ import click
 from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, collector, insight
+from taskhub.queue.context import running
+from taskhub.queue.secret import hide
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
 
 # What is left to tell when a drain ends without a database: its exit code.
@@ -28,7 +30,12 @@ class Lines(logging.Formatter):
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record, with what was given as `extra`."""
+        """One record, with what was given as `extra`, without the secrets of the job that runs here."""
+        context = running.get()
+        line = self._line(record)
+        return line if context is None else hide(line, context.hidden)
+
+    def _line(self, record: logging.LogRecord) -> str:
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if self._as_json:
             known = {

@@ -14,6 +14,7 @@ from taskhub.queue.limits import Limit
 from taskhub.queue.outcomes import Fail, Retry, Snooze
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
+from taskhub.queue.secret import Encrypted, Secret
 from taskhub.queue.sessions import AmbiguousTransaction
 from taskhub.queue.task import Task
 from taskhub.queue.worker import Worker
@@ -27,6 +28,7 @@ __all__ = [
     "ClaimLost",
     "Context",
     "CronState",
+    "Encrypted",
     "Fail",
     "Hub",
     "Job",
@@ -36,6 +38,7 @@ __all__ = [
     "Limit",
     "OtherDatabase",
     "Retry",
+    "Secret",
     "Snooze",
     "Status",
     "Task",

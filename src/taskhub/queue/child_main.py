@@ -230,7 +230,8 @@ class Child:
         when = None if again is None else asdict(again)
         if when is not None and when["at"] is not None:
             when["at"] = when["at"].isoformat()
-        told = {"failure": asdict(describe(error)), "again": when}
+        hidden = context.hidden if (context := running.get()) is not None else ()
+        told = {"failure": asdict(describe(error, hidden)), "again": when}
         return frames.pack(frames.FAILED, frames.as_json(told))
 
 

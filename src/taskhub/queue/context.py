@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -32,6 +32,7 @@ class Context:
         claim: +1 each time a worker takes the job; never used twice.
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
+        hidden: what of the job's secrets must not be seen in its log and its errors.
     """
 
     hub: Hub
@@ -43,6 +44,7 @@ class Context:
     worker_id: int
     hub_id: str
     cancelled: bool = False
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def idempotency_key(self) -> str:

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskhub.queue import transactional
+from taskhub.queue import sealing, transactional
 from taskhub.queue.acks import Claimed
 from taskhub.queue.arguments import to_json
 from taskhub.queue.attempts import Failure
@@ -78,6 +78,8 @@ async def run(task: Task[..., Any], job: Claimed, context: Context, pools: Pools
     running.set(context)
     if task.execution is not None:
         if task.execution.executor == "process":
+            if task.parameters.secrets:
+                sealing.check_keys(task, job.args, context)
             return await pools.children.run(task, job, context)
         answer = await _within(task.execution, task, job, context, pools)
     elif task.is_async:

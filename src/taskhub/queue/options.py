@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from taskhub.queue import sealing
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
     MAX_LOCK_BYTES,
@@ -74,8 +76,10 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
     templates = [(key, options.get(key)) for key in TEMPLATES]
     is_plain = all(template is None for _, template in templates)
 
+    write = partial(sealing.write, task) if parameters.secrets else parameters.write
+
     def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
-        text, given = parameters.write(args, kwargs, max_bytes)
+        text, given = write(args, kwargs, max_bytes)
         if is_plain:
             return NewJob(common, text)
         filled = [

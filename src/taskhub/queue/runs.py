@@ -21,6 +21,8 @@ from taskhub.queue.lease import Registration
 from taskhub.queue.outcomes import Snooze
 from taskhub.queue.reading import UnreadableArguments
 from taskhub.queue.retries import Again, decide, strategy
+from taskhub.queue.sealing import KeyMissing
+from taskhub.queue.secret import Hidden
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -149,9 +151,11 @@ class Run:
         )
 
     def _raised(self, error: Exception) -> Ack:
-        self._error = error
+        self._error = self._shown(error)
         if isinstance(error, Snooze):
-            return Returned(job=self.job, outcome="snoozed", again=Again(in_seconds=error.seconds))
+            why = describe(error) if isinstance(error, KeyMissing) else None
+            later = Again(in_seconds=error.seconds)
+            return Returned(job=self.job, outcome="snoozed", again=later, failure=why)
         if isinstance(error, ClaimLost):
             logger.warning("claim lost", extra={"job_id": self.job.id, "claim": self.job.claim})
         if self._context.cancelled:
@@ -159,14 +163,24 @@ class Run:
         if isinstance(error, executors.FailedInChild):
             failure, again = error.failure, error.again
         else:
-            failure, again = describe(error), comes_back(self._task, self.job, error)
+            failure = describe(error, self._context.hidden)
+            again = comes_back(self._task, self.job, error)
         if again is None:
             return Failed(job=self.job, failure=failure)
         return Returned(job=self.job, outcome="retried", again=again, failure=failure)
 
     def _aborted(self, error: BaseException | None = None) -> Ack:
-        self._error = error or Cancelled(self._reason or "cancelled while running")
-        return Failed(job=self.job, failure=describe(self._error), status="aborted")
+        error = error or Cancelled(self._reason or "cancelled while running")
+        self._error = self._shown(error)
+        failure = describe(error, self._context.hidden)
+        return Failed(job=self.job, failure=failure, status="aborted")
+
+    def _shown(self, error: BaseException) -> BaseException:
+        """What hooks may see: of a job with secrets, neither its values nor its frames."""
+        if not self._context.hidden:
+            return error
+        told = describe(error, self._context.hidden)
+        return Hidden(f"{told.error_class}: {told.error_message}")
 
     def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""

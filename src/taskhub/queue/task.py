@@ -58,6 +58,7 @@ class Task(Generic[P, R]):
         self._check_templates(self.options_given)
         if self.is_transactional or self.parameters.session_name is not None:
             self._check_session()
+        _ = self.parameters.secrets  # read for its error
 
     def _check_session(self) -> None:
         name = self.parameters.session_name
