@@ -133,6 +133,29 @@ def fork_children(path: str) -> None:
     time.sleep(60)
 
 
+@work.task(executor="process", memory_mb=500)
+def start_daemons(path: str, how: str) -> None:
+    """Processes that leave the group, the session and their parent."""
+    program = (
+        "import os, sys, time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork(): os._exit(0)\n"
+        "os.setsid()\n"
+        "open(sys.argv[1] + str(os.getpid()), 'w').close()\n"
+        "time.sleep(300)"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, path + "/"], check=True)
+    while len(list(Path(path).iterdir())) < 2:
+        time.sleep(0.01)
+    Path(path, "ready").touch()
+    if how == "memory":
+        held = b"x" * 600_000_000
+        time.sleep(len(held))
+    if how == "exit":
+        os._exit(3)
+    time.sleep(300)
+
+
 @work.task(executor="process")
 def huge_result(megabytes: int) -> str:
     return "x" * (megabytes * 1_000_000)
