@@ -202,6 +202,8 @@ def _tables(schema: str) -> None:
             concurrency integer NOT NULL,
             lease_seconds double precision NOT NULL,
             started_at timestamptz NOT NULL DEFAULT now(),
+            overdue integer NOT NULL DEFAULT 0,
+            deserted integer NOT NULL DEFAULT 0,
             stopped_at timestamptz,
             stop_reason text
         )

@@ -42,6 +42,8 @@ WORKERS = (
     Column("queues", show=lambda names: ", ".join(names) if names else "all"),
     Column("running", right=True),
     Column("concurrency", right=True),
+    Column("overdue", right=True),
+    Column("deserted", right=True),
     Column("heartbeat_at", "heartbeat", ago),
 )
 JOBS = (
@@ -91,7 +93,9 @@ def status(ctx: click.Context, asked: Asked) -> None:
         "verdict": "unhealthy" if warnings else "healthy",
         "database": masked(hub.url.render_as_string(hide_password=True)),
         "warnings": warnings,
-        "notes": [f"knowledge base: {note}" for note in notes if note] + _holds(hub),
+        "notes": [f"knowledge base: {note}" for note in notes if note]
+        + _holds(hub)
+        + _overdue(workers),
         "counts": insight.counts(hub),
         "queues": queues,
         "workers": workers,
@@ -121,6 +125,15 @@ def _warnings(hub: Hub, queues: list[insight.QueueState]) -> list[str]:
 def _holds(hub: Hub) -> list[str]:
     held = horizon.hold(hub)
     return [str(held)] if held is not None else []
+
+
+def _overdue(workers: list[insight.WorkerState]) -> list[str]:
+    return [
+        f"worker {w.id} has {w.overdue} overdue jobs in threads that cannot be stopped, "
+        f"and left {w.deserted} coroutines behind"
+        for w in workers
+        if w.overdue or w.deserted
+    ]
 
 
 def _screen(asked: Asked, told: dict[str, Any]) -> str:

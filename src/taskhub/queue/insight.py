@@ -55,6 +55,8 @@ class WorkerState:
     Attributes:
         queues: None serves all.
         state: "live", "lost", or why it stopped.
+        overdue: its threads that go on past their timeout and its grace.
+        deserted: its coroutines that swallowed their cancel and go on.
     """
 
     id: int
@@ -66,6 +68,8 @@ class WorkerState:
     concurrency: int | None
     state: str
     running: int
+    overdue: int
+    deserted: int
     started_at: datetime | None
     heartbeat_at: datetime | None
     stopped_at: datetime | None

@@ -72,12 +72,17 @@ class Heartbeat:
         worker_id: int,
         lease_seconds: float,
         lost: Callable[[], None],
+        *,
+        counts: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self._conninfo = conninfo
         self._query = sql.load("heartbeat", schema)
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._lost = lost
+        self._report_query = sql.load("report_overdue", schema)
+        self._counts = counts
+        self._reported = (0, 0)
         self._stopped = threading.Event()
         self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
@@ -121,6 +126,7 @@ class Heartbeat:
                 if alive is None:
                     break
                 self._renewed = asked
+                self._report(connection)
             except psycopg.Error as error:
                 logger.warning(
                     "heartbeat failed", extra={"error": str(error), "worker_id": self._worker_id}
@@ -135,6 +141,14 @@ class Heartbeat:
         if not self._stopped.is_set():
             logger.error("lease lost", extra={"worker_id": self._worker_id})
             self._lost()
+
+    def _report(self, connection: psycopg.Connection[Any]) -> None:
+        """Write down how many jobs are overdue, and left behind, when that has changed."""
+        if (counts := self._counts()) != self._reported:
+            overdue, deserted = counts
+            told = {"worker_id": self._worker_id, "overdue": overdue, "deserted": deserted}
+            connection.execute(self._report_query, told)
+            self._reported = counts
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(

@@ -17,6 +17,7 @@ from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.events import EventName, JobEvent
+from taskhub.queue.execution import TaskTimeout
 from taskhub.queue.lease import Registration
 from taskhub.queue.outcomes import Snooze
 from taskhub.queue.reading import UnreadableArguments
@@ -98,6 +99,8 @@ class Run:
     async def interrupt(self) -> Ack:
         """Stop at the end of a drain; the job waits again and no attempt is used."""
         self._is_giving_back = True
+        if (late := self._pools.overdue.get(self.job.id)) is not None:
+            return self._failed_late(late)
         self.cancel()
         if not self.is_stuck:
             await asyncio.wait([self._future], timeout=STUCK_SECONDS)
@@ -109,6 +112,16 @@ class Run:
             again=Again(in_seconds=wait),
             log=joblogs.take(self._context),
         )
+
+    def _failed_late(self, late: TaskTimeout) -> Ack:
+        """It has failed already: given back as if nothing had happened, it would clog every worker."""
+        failure, log = describe(late), joblogs.take(self._context)
+        again = comes_back(self._task, self.job, late)
+        if again is None:
+            return Failed(job=self.job, failure=failure, log=log)
+        if again.at is None:
+            again = replace(again, in_seconds=max(again.in_seconds or 0.0, STUCK_SECONDS))
+        return Returned(job=self.job, outcome="retried", again=again, failure=failure, log=log)
 
     @property
     def is_stuck(self) -> bool:

@@ -64,7 +64,9 @@ class Tenure:
             registration.worker_id,
             settings.lease_seconds,
             self._on_lease_lost,
+            counts=terms.pools.counts,
         )
+        terms.pools.tell = self._on_left_behind
         self._lease_lost = False
         self._is_stopped = False
         self._loop = asyncio.get_running_loop()
@@ -95,6 +97,10 @@ class Tenure:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._terms.wake)
 
+    def _on_left_behind(self) -> None:
+        self._heartbeat.hurry()
+        self._terms.wake()
+
     @property
     def is_lost(self) -> bool:
         """Whether others may have taken the jobs, as far as this process can tell."""
@@ -104,6 +110,11 @@ class Tenure:
     def is_busy(self) -> bool:
         """Whether jobs are here that have not ended."""
         return bool(self.runs or self._to_start)
+
+    @property
+    def has_only_overdue(self) -> bool:
+        """Whether all jobs that are here have failed by their timeout, and go on in threads."""
+        return not self._to_start and self.runs.keys() <= self._terms.pools.overdue.keys()
 
     @property
     def stuck(self) -> int:
