@@ -156,6 +156,25 @@ def start_daemons(path: str, how: str) -> None:
     time.sleep(300)
 
 
+@work.task(executor="process", timeout=3)
+def fork_bomb(path: str) -> None:
+    """Copies that copy themselves, each in a session of its own: 150 in all, whatever happens."""
+    ready, tokens = os.pipe()
+    os.write(tokens, b"." * 150)
+    os.set_blocking(ready, False)
+    counter = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            os.read(ready, 1)
+        except BlockingIOError:
+            break
+        if os.fork() == 0:
+            os.setsid()
+            os.write(counter, b".")
+    time.sleep(120)
+
+
 @work.task(executor="process")
 def huge_result(megabytes: int) -> str:
     return "x" * (megabytes * 1_000_000)
