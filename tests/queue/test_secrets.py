@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -343,6 +344,13 @@ def test_a_key_that_cannot_be_used_is_named_and_not_shown(
         keys.keyring(Settings(secret_keys=given))
 
     assert "QUJD" not in str(raised.value)
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+
+    with pytest.raises(NoSecretKey, match=r"pip install 'taskhub\[secrets\]'"):
+        keys.Keyring(keys.parse((OLD,), "secret_keys"))
 
 
 def test_keys_are_read_from_a_file(tmp_path: Any) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 from tests.waiting import until
 
 from taskhub import Backoff, Context, Hub, Status
@@ -186,6 +188,26 @@ def test_a_thread_that_returns_within_the_grace_has_timed_out(impatient: Hub) ->
 
     assert job.status() is Status.FAILED
     assert job.attempts()[0].error_message == "timed out after 0.1 s"
+
+
+def test_what_a_late_transactional_thread_wrote_within_the_grace_is_rolled_back(
+    impatient: Hub,
+) -> None:
+    with impatient.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE written (n integer)"))
+
+    @impatient.task(timeout=0.1, transactional=True)
+    def in_the_grace(ctx: Context, session: Session) -> None:
+        while not ctx.cancelled:
+            pass
+        session.execute(text("INSERT INTO written VALUES (1)"))
+
+    job = in_the_grace.defer()
+    work(impatient)
+
+    assert job.attempts()[0].error_message == "timed out after 0.1 s"
+    with impatient.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM written")).scalar() == 0
 
 
 CLOGGED = """

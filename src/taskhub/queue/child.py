@@ -112,8 +112,14 @@ class Child:
     # What it says
 
     def _on_readable(self) -> None:
-        if not self._listen():
+        if self._listen():
+            return
+        if self._watch < 0:
             self.bury()
+        else:
+            # Its keeper tells when all that it started is dead, too: nobody waits here for that.
+            self._loop.remove_reader(self._wire)
+            self.kill(None)
 
     def _listen(self) -> bool:
         """Take in what is there; False: the other end is closed."""
