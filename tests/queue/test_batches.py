@@ -631,7 +631,7 @@ def test_a_batch_task_may_be_declared_while_the_worker_runs_and_be_periodic(hub:
 
     @hub.task
     async def declares() -> None:
-        late = hub.cron("0 0 1 1 *", name="late", batch=4, arguments={"n": 1})(embed)
+        late: Any = hub.cron("0 0 1 1 *", name="late", batch=4, arguments={"n": 1})(embed)
         await late.defer_async(n=2)
 
     declares.defer()

@@ -292,6 +292,41 @@ def test_a_killed_worker_takes_its_children_along(hub: Hub, tmp_path: Path) -> N
     until(lambda: not is_alive(pid), "the end of the child", seconds=5)
 
 
+def daemons(path: Path) -> list[int]:
+    """The processes that `start_daemons` left, once all of them are there."""
+    until((path / "ready").exists, "the start", seconds=40)
+    return [int(p.name) for p in path.iterdir() if p.name.isdigit()]
+
+
+@pytest.mark.parametrize("how", ["cancel", "memory", "exit"])
+def test_what_left_its_childs_group_and_session_dies_with_it(
+    hub: Hub, tmp_path: Path, how: str
+) -> None:
+    job = crunching.start_daemons.defer(str(tmp_path), how)
+    with working(hub):
+        pids = daemons(tmp_path)
+        if how == "cancel":
+            job.cancel()
+        until(lambda: job.status() not in (Status.TODO, Status.DOING), "the outcome")
+
+    assert len(pids) == 2
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of the daemons", seconds=5)
+
+
+def test_a_killed_worker_takes_along_what_its_children_started(hub: Hub, tmp_path: Path) -> None:
+    crunching.start_daemons.defer(str(tmp_path), "stay")
+    program = "from tests.queue.crunching import hub; hub.run_worker()"
+    worker = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        pids = daemons(tmp_path)
+        assert all(is_alive(pid) for pid in pids)
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of the daemons", seconds=5)
+
+
 def test_a_task_that_a_child_cannot_import_is_refused_when_it_is_declared(hub: Hub) -> None:
     def inner() -> None: ...
 

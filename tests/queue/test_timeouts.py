@@ -1,13 +1,21 @@
 """`timeout=` on the loop and in threads, and what cannot be declared."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from tests.waiting import until
 
 from taskhub import Backoff, Context, Hub, Status
+from taskhub.queue import insight
 
 
 @pytest.fixture
@@ -144,6 +152,118 @@ def test_a_cancel_of_a_job_with_a_timeout_is_no_timeout(impatient: Hub) -> None:
     thread.join()
 
     assert job.status() is Status.ABORTED
+
+
+def test_overdue_threads_are_shown_while_they_last(impatient: Hub) -> None:
+    go_on = threading.Event()
+
+    @impatient.task(timeout=0.1)
+    def deaf() -> None:
+        go_on.wait(60)
+
+    def shown() -> list[tuple[int, int]]:
+        return [(w.overdue, w.deserted) for w in insight.workers(impatient)]
+
+    jobs = [deaf.defer(), deaf.defer()]
+    thread = threading.Thread(target=impatient.run_worker, kwargs={"wait": False})
+    thread.start()
+    try:
+        until(lambda: shown() == [(2, 0)], "the count")
+    finally:
+        go_on.set()
+        thread.join()
+
+    assert [job.status() for job in jobs] == [Status.FAILED] * 2
+
+
+def test_a_thread_that_returns_within_the_grace_has_timed_out(impatient: Hub) -> None:
+    @impatient.task(timeout=0.1)
+    def in_the_grace(ctx: Context) -> int:
+        while not ctx.cancelled:
+            pass
+        return 1
+
+    job = in_the_grace.defer()
+    work(impatient)
+
+    assert job.status() is Status.FAILED
+    assert job.attempts()[0].error_message == "timed out after 0.1 s"
+
+
+def test_what_a_late_transactional_thread_wrote_within_the_grace_is_rolled_back(
+    impatient: Hub,
+) -> None:
+    with impatient.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE written (n integer)"))
+
+    @impatient.task(timeout=0.1, transactional=True)
+    def in_the_grace(ctx: Context, session: Session) -> None:
+        while not ctx.cancelled:
+            pass
+        session.execute(text("INSERT INTO written VALUES (1)"))
+
+    job = in_the_grace.defer()
+    work(impatient)
+
+    assert job.attempts()[0].error_message == "timed out after 0.1 s"
+    with impatient.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM written")).scalar() == 0
+
+
+CLOGGED = """
+import logging, os, threading, time
+from dataclasses import replace
+from taskhub import Backoff, Hub
+from taskhub.settings import load
+
+hub = Hub(settings=replace(load(), timeout_grace_seconds=0.1, max_overdue_threads=2))
+
+@hub.task(name="deaf", timeout=0.1, retry=Backoff(max_attempts=2, first_seconds=0.01))
+def deaf() -> None:
+    time.sleep(600)
+
+@hub.task(name="stubborn", timeout=0.1)
+async def stubborn() -> None:
+    import asyncio
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            pass
+
+if __name__ == "__main__":
+    hub.run_worker()
+"""
+
+
+def test_a_worker_with_too_many_overdue_threads_ends_and_its_jobs_have_failed(
+    hub: Hub, tmp_path: Path
+) -> None:
+    (tmp_path / "clogged.py").write_text(CLOGGED)
+
+    @hub.task(name="deaf")
+    def deaf() -> None: ...
+
+    @hub.task(name="stubborn")
+    def stubborn() -> None: ...
+
+    jobs = [deaf.defer(), deaf.defer()]
+    left_behind = stubborn.defer()
+    url = hub.url.render_as_string(hide_password=False)
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "clogged.py")],
+        env=os.environ | {"TASKHUB_DATABASE_URL": url},
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert left_behind.status() is Status.FAILED
+    for job in jobs:
+        assert job.status() is Status.TODO
+        [attempt] = job.attempts()
+        assert (attempt.outcome, attempt.error_message) == ("retried", "timed out after 0.1 s")
+    assert [(w.state, w.overdue) for w in insight.workers(hub, stopped=True)] == [("stopped", 0)]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise click.UsageError(f"--json must be a JSON object: {error}") from error
     if not isinstance(value, dict):
-        raise click.UsageError(f"--json must be a JSON object, got {text}")
+        raise click.UsageError(f"--json must be a JSON object, got {type(value).__name__}")
     return value
 
 
@@ -74,7 +74,8 @@ def _pair(task: Task[..., Any], pair: str) -> tuple[str, Any]:
     name, mark, value = pair.partition("=")
     if not mark or not name:
         raise click.UsageError(f"an argument must be key=value, got {pair!r}")
-    if task.parameters.annotation(name) is str:
+    secret = task.parameters.secrets.get(name)
+    if (task.parameters.annotation(name) if secret is None else secret.inner) is str:
         return name, value
     try:
         return name, json.loads(value)

@@ -22,7 +22,7 @@ from taskhub.cli.output import (
 )
 from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
-from taskhub.queue.states import JobDetail, QueueState
+from taskhub.queue.states import JobDetail, QueueState, WorkerState
 from taskhub.queue.why.words import span
 
 QUEUES = (
@@ -43,6 +43,8 @@ WORKERS = (
     Column("queues", show=lambda names: ", ".join(names) if names else "all"),
     Column("running", right=True),
     Column("concurrency", right=True),
+    Column("overdue", right=True),
+    Column("deserted", right=True),
     Column("heartbeat_at", "heartbeat", ago),
 )
 JOBS = (
@@ -92,7 +94,9 @@ def status(ctx: click.Context, asked: Asked) -> None:
         "verdict": "unhealthy" if warnings else "healthy",
         "database": masked(hub.url.render_as_string(hide_password=True)),
         "warnings": warnings,
-        "notes": [f"knowledge base: {note}" for note in notes if note] + _holds(hub),
+        "notes": [f"knowledge base: {note}" for note in notes if note]
+        + _holds(hub)
+        + _overdue(workers),
         "counts": insight.counts(hub),
         "queues": queues,
         "workers": workers,
@@ -129,6 +133,15 @@ def _holds(hub: Hub) -> list[str]:
             f"the longest for {found.longest_seconds:.1f} s; what they write through the hub was refused"
         )
     return notes
+
+
+def _overdue(workers: list[WorkerState]) -> list[str]:
+    return [
+        f"worker {w.id} has {w.overdue} overdue jobs in threads that cannot be stopped, "
+        f"and left {w.deserted} coroutines behind"
+        for w in workers
+        if w.overdue or w.deserted
+    ]
 
 
 def _screen(asked: Asked, told: dict[str, Any]) -> str:

@@ -12,7 +12,9 @@ import click
 
 from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
-from taskhub.queue import Hub, Worker, collector, insight
+from taskhub.queue import Hub, Worker, collector, insight, parting
+from taskhub.queue.context import running
+from taskhub.queue.secret import hide
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
 
 # What is left to tell when a drain ends without a database: its exit code.
@@ -28,7 +30,12 @@ class Lines(logging.Formatter):
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record, with what was given as `extra`."""
+        """One record, with what was given as `extra`, without the secrets of the job that runs here."""
+        context = running.get()
+        line = self._line(record)
+        return line if context is None else hide(line, context.hidden)
+
+    def _line(self, record: logging.LogRecord) -> str:
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if self._as_json:
             known = {
@@ -69,20 +76,23 @@ def queue_names(given: tuple[str, ...]) -> list[str] | None:
 
 def work(made: Worker) -> None:
     """Run a worker to its end; a thread that cannot be stopped ends with the process."""
-    code = DATABASE_LOST
     try:
         with collector.calm():
-            asyncio.run(made.run())
-        code = 0
+            code = asyncio.run(parting.to_the_end(made, _told(made), failed=DATABASE_LOST))
     finally:
         made.hub.close()
+    if code:
+        sys.exit(code)
+
+
+async def _told(made: Worker) -> None:
+    try:
+        await made.run()
+    finally:
         if made.abandoned:
             say(
                 f"{made.abandoned} jobs still ran in threads; they start elsewhere in a few seconds"
             )
-            logging.shutdown()
-            sys.stdout.flush()
-            os._exit(code)
 
 
 def announce(hub: Hub, name: str, queues: list[str] | None) -> None:

@@ -17,6 +17,7 @@ from taskhub.queue.progress import Progress
 from taskhub.queue.rates import Breaker
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
+from taskhub.queue.secret import Encrypted, Secret
 from taskhub.queue.sessions import AmbiguousTransaction
 from taskhub.queue.task import Task
 from taskhub.queue.unique import UniqueKeyBusy
@@ -33,6 +34,7 @@ __all__ = [
     "Context",
     "CronInUse",
     "CronState",
+    "Encrypted",
     "Fail",
     "Hub",
     "Item",
@@ -44,6 +46,7 @@ __all__ = [
     "OtherDatabase",
     "Progress",
     "Retry",
+    "Secret",
     "Snooze",
     "Status",
     "Task",

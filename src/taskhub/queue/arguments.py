@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from taskhub.queue.context import Context
 from taskhub.queue.plain import PlainParameters
+from taskhub.queue.secret import Sealed, found_in
 from taskhub.queue.storable import MAX_DEPTH, BadArgument, check_size, to_json
 from taskhub.queue.values import decode, encode
 
@@ -61,6 +62,11 @@ class Parameters:
         return frozenset(
             p.name for p in self.signature.parameters.values() if p.kind is not p.VAR_KEYWORD
         )
+
+    @cached_property
+    def secrets(self) -> Mapping[str, Sealed]:
+        """The secret parameters by name; raises TypeError where a secret cannot be one."""
+        return found_in(self.signature, self._hints)
 
     @cached_property
     def _plain(self) -> PlainParameters:
@@ -113,7 +119,7 @@ class Parameters:
         return to_json(bound, max_bytes), bound
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """What was given, by name, as JSON; defaults stay with the function.
+        """What was given, by name, as JSON, a secret in its Secret; defaults stay with the function.
 
         Raises:
             TypeError: a wrong name, a missing or superfluous argument, or a value of another type.
@@ -131,6 +137,8 @@ class Parameters:
                 given.update(
                     {k: encode(v, self._hints.get(name, Any), k) for k, v in value.items()}
                 )
+            elif name in self.secrets:
+                given[name] = self.secrets[name].encode(value, name)
             else:
                 given[name] = encode(value, self._hints.get(name, Any), name)
         return given
@@ -180,6 +188,8 @@ class Parameters:
                 raise ValueError(
                     f"{what} names {name!r}, which is no parameter of the task; it has {known}"
                 )
+            if name in self.secrets:
+                raise ValueError(f"{what} must name no secret parameter, got {name!r}")
 
 
 def refuse_star_args(function: Callable[..., Any]) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from taskhub.queue.secret import hide
+
 MAX_MESSAGE = 2_000
 MAX_TRACEBACK = 16_000
 # Frames of one exception in the traceback, the innermost; a RecursionError has a thousand.
@@ -42,13 +44,16 @@ class Failure:
     fingerprint: str
 
 
-def describe(error: BaseException) -> Failure:
-    """`error` as the history keeps it, without the queue's own frames; whatever it is, never raises."""
+def describe(error: BaseException, hidden: tuple[str, ...] = ()) -> Failure:
+    """`error` as the history keeps it, without the queue's own frames; whatever it is, never raises.
+
+    The traces of secrets in `hidden` are taken out.
+    """
     try:
         return Failure(
             error_class=cut(storable(_class_name(error)), MAX_MESSAGE),
-            error_message=cut(storable(_message(error)), MAX_MESSAGE),
-            traceback=cut(storable(_traceback(error)), MAX_TRACEBACK),
+            error_message=cut(storable(hide(_message(error), hidden)), MAX_MESSAGE),
+            traceback=cut(storable(hide(_traceback(error), hidden)), MAX_TRACEBACK),
             fingerprint=_fingerprint(error),
         )
     except Exception as broken:  # noqa: BLE001 - a failure that cannot be told must still be stored

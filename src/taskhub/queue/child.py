@@ -46,7 +46,7 @@ class Ticket:
 
 
 class Child:
-    """One process, in a group of its own, so that what it starts dies with it.
+    """One process under its keeper, with which all that it starts dies.
 
     Attributes:
         ticket: the job that it runs.
@@ -58,8 +58,10 @@ class Child:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        keeper: subprocess.Popen[bytes],
+        keeper_ends: int,
         wire: socket.socket,
+        *,
         max_bytes: int,
         on_free: Callable[[Child], None],
         on_gone: Callable[[Child, Exception], None],
@@ -67,7 +69,9 @@ class Child:
         self.ticket: Ticket | None = None
         self.is_ready = self.is_spent = False
         self.jobs = 0
-        self._process = process
+        self._keeper = keeper
+        self._keeper_ends = keeper_ends  # a descriptor; closing it kills all
+        self._pid = 0
         self._wire = wire
         self._max_bytes = max_bytes
         self._on_free = on_free
@@ -81,13 +85,8 @@ class Child:
         self._watch = -1
         with contextlib.suppress(OSError, AttributeError):
             # A grandchild may hold the socket open after its parent is dead; this tells anyhow.
-            self._watch = os.pidfd_open(process.pid)
+            self._watch = os.pidfd_open(keeper.pid)
             self._loop.add_reader(self._watch, self.bury)
-
-    @property
-    def pid(self) -> int:
-        """Its process id, which is its group's too."""
-        return self._process.pid
 
     def begin(self, ticket: Ticket) -> None:
         """Give it a job; it must be free."""
@@ -113,8 +112,14 @@ class Child:
     # What it says
 
     def _on_readable(self) -> None:
-        if not self._listen():
+        if self._listen():
+            return
+        if self._watch < 0:
             self.bury()
+        else:
+            # Its keeper tells when all that it started is dead, too: nobody waits here for that.
+            self._loop.remove_reader(self._wire)
+            self.kill(None)
 
     def _listen(self) -> bool:
         """Take in what is there; False: the other end is closed."""
@@ -145,7 +150,7 @@ class Child:
             failure = Failure(**json.loads(body))
             self._reason = FailedInChild(failure, None)
         elif kind == frames.READY:
-            self.is_ready = True
+            self.is_ready, self._pid = True, json.loads(body)
             self._on_free(self)
         elif kind == frames.PROGRESS:
             if self.ticket is not None:
@@ -198,23 +203,25 @@ class Child:
 
     def _signal(self, number: signal.Signals) -> None:
         self.is_spent = True
-        if not self._is_buried:
-            os.kill(self.pid, number)
+        # As long as its keeper is there, nobody else has its number.
+        if self._pid and self._keeper.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, number)
 
     def kill(self, reason: Exception | None) -> None:
         """End it and all it has started; `reason` is what its job failed by."""
         self.is_spent = True
         self._reason = self._reason or reason
-        if not self._is_buried:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+        if self._keeper_ends >= 0:
+            os.close(self._keeper_ends)
+            self._keeper_ends = -1
 
     def bury(self) -> None:
         """Its process is dead, or as good as: its last words count, then its job fails by its reason."""
         if self._is_buried:
             return
-        self.kill(None)  # as long as it is not waited for, nobody else can have its number
-        code = self._process.wait()
+        self.kill(None)
+        code = self._keeper.wait()
         with contextlib.suppress(BlockingIOError):
             while self._reason is None and self._has_more():
                 pass
@@ -236,7 +243,7 @@ class Child:
 
     def resident_mb(self) -> float:
         """Megabytes in memory, of the process and what it started; 0 where there is no /proc."""
-        pages, waiting = 0, [str(self.pid)]
+        pages, waiting = 0, [str(self._pid)]
         for pid in waiting:
             with contextlib.suppress(OSError, IndexError, ValueError):
                 pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -69,7 +69,7 @@ class Child:
         except BaseException as error:  # noqa: BLE001 - whatever the user's modules raise is told
             self._send(frames.BROKEN, asdict(describe(error)))
             return
-        self._send(frames.READY, None)
+        self._send(frames.READY, os.getpid())
         with joblogs.capture(self._on_line):
             while (given := self._receive()) is not None:
                 self._run(given)
@@ -244,7 +244,8 @@ class Child:
         when = None if again is None else asdict(again)
         if when is not None and when["at"] is not None:
             when["at"] = when["at"].isoformat()
-        told = {"failure": asdict(describe(error)), "again": when}
+        hidden = context.hidden if (context := running.get()) is not None else ()
+        told = {"failure": asdict(describe(error, hidden)), "again": when}
         return frames.pack(frames.FAILED, frames.as_json(told))
 
 
@@ -253,7 +254,7 @@ async def _settled(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 def _end_with(parent_pid: int) -> None:
-    """Have this process killed when its worker is, even while it holds the interpreter's lock."""
+    """Have this process killed when its keeper is, even while it holds the interpreter's lock."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     else:
@@ -268,14 +269,13 @@ def _watch(parent_pid: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def main() -> None:
-    """The child's whole program; its arguments are a descriptor and what the worker tells, as JSON."""
-    told = json.loads(sys.argv[2])
-    _end_with(told["parent_pid"])
+def main(descriptor: int, told: Mapping[str, Any], parent_pid: int) -> None:
+    """The child's whole program: its end of the socket, what the worker tells, its keeper."""
+    _end_with(parent_pid)
     # Ctrl-C is for the worker, which says what becomes of the job; a crash needs no core file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    wire = socket.socket(fileno=int(sys.argv[1]))
+    wire = socket.socket(fileno=descriptor)
     wire.set_inheritable(False)
     # What a line is good for is decided where it arrives, by the worker's own handlers.
     logging.basicConfig(level=told["log_level"], handlers=[logging.NullHandler()])

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 _WORKERS_OWN = ("NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*", "MAINPID")
 # Without these an interpreter does not find its modules, or speaks another language.
 _ALWAYS = ("PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHON*", "TASKHUB_*")
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2])['path']; "
-    "from taskhub.queue.child_main import main; main()"
-)
+_KEEPER = Path(__file__).with_name("child_keeper.py")
 
 
 def start(
@@ -35,21 +32,33 @@ def start(
     on_free: Callable[[Child], None],
     on_gone: Callable[[Child, Exception], None],
 ) -> Child:
-    """Start a fresh interpreter; it tells when it is ready.
+    """Start a fresh interpreter under a keeper; it tells when it is ready.
 
     Not a fork: a worker has threads, and a lock that one of them holds would be held for ever.
     """
+    # The keeper ends with all it keeps when the worker closes its end, or dies.
+    kept_by, ends = os.pipe()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    with theirs:
+    # -P: beside the keeper lie modules whose names the standard library has too.
+    program = [sys.executable, "-P", str(_KEEPER), str(theirs.fileno()), str(kept_by)]
+    try:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, and a program of our own
-            [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(told)],
+            [*program, json.dumps(told)],
             stdin=subprocess.DEVNULL,
             env=environment,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), kept_by],
             process_group=0,
         )
-    return Child(process, ours, told["max_result_bytes"] + 65_536, on_free, on_gone)
+    except BaseException:
+        os.close(ends)
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(kept_by)
+    most = told["max_result_bytes"] + 65_536
+    return Child(process, ends, ours, max_bytes=most, on_free=on_free, on_gone=on_gone)
 
 
 def what_to_tell(hub: Hub, settings: Settings) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Children:
         self._told = child_start.what_to_tell(hub, settings)
         self._environment = child_start.environment(settings)
         self._alive: set[Child] = set()
+        self._ending: set[Child] = set()  # killed, and not yet seen to be dead
         self._idle: list[Child] = []
         self._waiting: deque[Ticket] = deque()
         self._is_closed = False
@@ -133,6 +134,7 @@ class Children:
         settings = self._settings
         if free.is_spent or free.jobs >= settings.process_max_jobs or self._is_too_big(free):
             self._alive.discard(free)
+            self._ending.add(free)
             free.kill(None)
         elif self._waiting:
             self._begin(free, self._waiting.popleft())
@@ -148,6 +150,7 @@ class Children:
 
     def _on_gone(self, gone: Child, reason: Exception) -> None:
         self._alive.discard(gone)
+        self._ending.discard(gone)
         if gone in self._idle:
             self._idle.remove(gone)
         if not gone.is_ready and self._waiting:
@@ -159,7 +162,7 @@ class Children:
     def close(self) -> None:
         """Kill all of them, and what they started; nothing is left when it returns."""
         self._is_closed = True
-        for each in list(self._alive):
+        for each in self._alive | self._ending:
             each.kill(None)
             each.bury()
         self._alive.clear()

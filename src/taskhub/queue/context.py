@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -34,6 +34,7 @@ class Context:
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
         has_reported: whether the task has said how far it is.
+        hidden: what of the job's secrets must not be seen in its log and its errors.
     """
 
     hub: Hub
@@ -47,6 +48,7 @@ class Context:
     cancelled: bool = False
     has_reported: bool = False
     is_settled: bool = False
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         """Say how far the job is: `done` of `of`, in whatever unit; `job.progress()` reads it.

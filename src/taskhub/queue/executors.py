@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskhub.queue import transactional
+from taskhub.queue import sealing, transactional
 from taskhub.queue.acks import Claimed
 from taskhub.queue.arguments import to_json
 from taskhub.queue.attempts import Failure
@@ -41,7 +41,9 @@ class Pools:
 
     Attributes:
         deserted: coroutines that swallow their cancel: their jobs have failed, and they go on.
-        overdue: jobs whose threads go on after their timeout and its grace; they keep their slots.
+        overdue: how jobs failed whose threads go on after their timeout and its grace; they keep
+            their slots.
+        tell: called when one of the two has changed.
     """
 
     def __init__(self, hub: Hub, concurrency: int) -> None:
@@ -49,7 +51,8 @@ class Pools:
         self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="taskhub-job")
         self.grace_seconds = hub.settings.timeout_grace_seconds
         self.deserted: set[asyncio.Task[Any]] = set()
-        self.overdue: set[int] = set()
+        self.overdue: dict[int, TaskTimeout] = {}
+        self.tell: Callable[[], None] = lambda: None
         self._hub = hub
         self._concurrency = concurrency
         self._children: Children | None = None
@@ -62,6 +65,22 @@ class Pools:
 
             self._children = Children(self._hub, self._concurrency)
         return self._children
+
+    def counts(self) -> tuple[int, int]:
+        """How many threads are overdue, and how many coroutines are left behind."""
+        return len(self.overdue), len(self.deserted)
+
+    def desert(self, late: asyncio.Task[Any]) -> None:
+        """Leave a coroutine behind, and forget it when it ends."""
+        self.deserted.add(late)
+        late.add_done_callback(self._on_deserted_end)
+        self.tell()
+
+    def _on_deserted_end(self, late: asyncio.Task[Any]) -> None:
+        self.deserted.discard(late)
+        if not late.cancelled():
+            late.exception()  # or asyncio complains that nobody looked at it
+        self.tell()
 
     def close(self, *, wait: bool) -> None:
         """Leave no child behind, and wait for the threads unless they are to be left."""
@@ -78,6 +97,8 @@ async def run(task: Task[..., Any], job: Claimed, context: Context, pools: Pools
     running.set(context)
     if task.execution is not None:
         if task.execution.executor == "process":
+            if task.parameters.secrets:
+                sealing.check_keys(task, job.args, context)
             return await pools.children.run(task, job, context)
         answer = await _within(task.execution, task, job, context, pools)
     elif task.is_async:
@@ -125,9 +146,7 @@ async def _on_the_loop(
             raise
         return inner.result()
     if not inner.done():
-        pools.deserted.add(inner)
-        inner.add_done_callback(pools.deserted.discard)
-        inner.add_done_callback(_look_at)
+        pools.desert(inner)
         logger.error(
             "a late coroutine swallows its cancel and is left behind",
             extra={"job_id": job.id, "task": task.name, "left_behind": len(pools.deserted)},
@@ -136,12 +155,6 @@ async def _on_the_loop(
     if inner.cancelled():
         raise TaskTimeout(seconds)
     return inner.result()
-
-
-def _look_at(late: asyncio.Task[Any]) -> None:
-    # Or asyncio complains of an exception that nobody looked at.
-    if not late.cancelled():
-        late.exception()
 
 
 async def _in_a_thread(
@@ -156,7 +169,8 @@ async def _in_a_thread(
     was_cancelled, context.cancelled = context.cancelled, True
     await asyncio.wait([inner], timeout=pools.grace_seconds)
     if not inner.done():
-        pools.overdue.add(job.id)
+        pools.overdue[job.id] = TaskTimeout(seconds)
+        pools.tell()
         logger.error(
             "a late job runs in a thread, which cannot be stopped; it keeps its slot",
             extra={"job_id": job.id, "task": task.name, "overdue": len(pools.overdue)},
@@ -164,7 +178,8 @@ async def _in_a_thread(
         try:
             await asyncio.wait([inner])
         finally:
-            pools.overdue.discard(job.id)
+            pools.overdue.pop(job.id, None)
+            pools.tell()
     context.cancelled = was_cancelled
     error = inner.exception()
     if error is None and task.is_transactional:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import logging
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
@@ -15,7 +13,7 @@ from procrastinate import App
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from taskhub.queue import collector
+from taskhub.queue import collector, parting
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
@@ -202,19 +200,13 @@ class Hub(Connections, Limits, Blueprint):
 
         Raises:
             SchemaBehind: the database must be migrated first.
+            SystemExit: `max_overdue_threads` cannot be stopped; start the process anew.
         """
         worker = self.worker(queues=queues, concurrency=concurrency, wait=wait, signals=wait)
-        code = 1
-        try:
-            with collector.calm():
-                asyncio.run(self._work(worker))
-            code = 0
-        finally:
-            if worker.abandoned:
-                # Their jobs start elsewhere in a few seconds: by then the threads must be gone, and
-                # nothing but the end of the process stops a thread.
-                logging.shutdown()
-                os._exit(code)
+        with collector.calm():
+            code = asyncio.run(parting.to_the_end(worker, self._work(worker)))
+        if code:
+            raise SystemExit(code)
 
     async def run_worker_async(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 from taskhub.queue.attempts import cut, storable
 from taskhub.queue.context import Context, running
+from taskhub.queue.secret import hide_in_record
 
 MAX_BYTES = 16_384
 MAX_MESSAGES = 200
@@ -95,6 +96,8 @@ class _Tap:
         record = self.below(*args, **kwargs)
         context = running.get()
         if context is not None and self.is_open and record.name not in _OURS:
+            if context.hidden:
+                hide_in_record(record, context.hidden)
             if self._sink is not None:
                 self._sink(context, record, _line(record))
             else:
@@ -161,7 +164,7 @@ def _message(record: logging.LogRecord) -> str:
 def _line(record: logging.LogRecord) -> str:
     parts = [_message(record)]
     if record.exc_info and record.exc_info[0] is not None:
-        parts.append(_formatter.formatException(record.exc_info))
+        parts.append(record.exc_text or _formatter.formatException(record.exc_info))
     if record.stack_info:
         parts.append(record.stack_info)
     at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]

@@ -78,6 +78,7 @@ class Heartbeat:
         *,
         lost: Callable[[], None],
         asked_to_drain: Callable[[str], None],
+        counts: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self._conninfo = conninfo
         self._query = sql.load("heartbeat", schema)
@@ -85,6 +86,9 @@ class Heartbeat:
         self._lease_seconds = lease_seconds
         self._lost = lost
         self._asked_to_drain = asked_to_drain
+        self._report_query = sql.load("report_overdue", schema)
+        self._counts = counts
+        self._reported = (0, 0)
         self._stopped = threading.Event()
         self._asked = threading.Event()
         self._renewed = time.clock_gettime(_CLOCK)
@@ -136,6 +140,7 @@ class Heartbeat:
                 self._renewed = asked
                 if alive[1] is not None:
                     self._asked_to_drain(alive[1])
+                self._report(connection)
             except psycopg.Error as error:
                 logger.warning(
                     "heartbeat failed", extra={"error": str(error), "worker_id": self._worker_id}
@@ -159,6 +164,14 @@ class Heartbeat:
         now = time.clock_gettime(_CLOCK)
         if now - began > self._lease_seconds / 2:
             self._awake_at = now
+
+    def _report(self, connection: psycopg.Connection[Any]) -> None:
+        """Write down how many jobs are overdue, and left behind, when that has changed."""
+        if (counts := self._counts()) != self._reported:
+            overdue, deserted = counts
+            told = {"worker_id": self._worker_id, "overdue": overdue, "deserted": deserted}
+            connection.execute(self._report_query, told)
+            self._reported = counts
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from taskhub.queue import unique
+from taskhub.queue import sealing, unique
 from taskhub.queue.rates import read_tokens
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
@@ -98,8 +99,10 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
     tokens = options.get("tokens")
     is_plain = tokens is None and not is_cached and all(one is None for _, one in templates)
 
+    write = partial(sealing.write, task) if parameters.secrets else parameters.write
+
     def row(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
-        text, given = parameters.write(args, kwargs, max_bytes)
+        text, given = write(args, kwargs, max_bytes)
         if is_plain:
             return NewJob(common, text)
         filled = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
-from taskhub.queue import storable
+from taskhub.queue import secret, storable
 from taskhub.queue.values import NATIVE, unwrapped
 
 # By exact type: a subclass, an Enum or a numpy number, goes the long way.
@@ -73,6 +73,8 @@ class PlainParameters:
 
 def _writers(wanted: Any) -> Mapping[type, Callable[[Any], str]]:
     """How to write the types that `wanted` takes as they are; empty where it asks for more."""
+    if secret.sealed(wanted) is not None:
+        return {}
     wanted = unwrapped(wanted)
     if wanted in (Any, object):
         return _WRITERS

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
+from taskhub.queue import sealing
 from taskhub.queue.values import decode
 
 if TYPE_CHECKING:
@@ -65,8 +66,13 @@ class Reader:
         """
         try:
             given = _NOTHING if stored == "{}" else _loads(stored)
-            if self.hints is None or not (self.required <= given.keys() <= self.hints.keys()):
-                bound = self.parameters.call_with(given, self._injected(context, session))
+            fits = self.hints is not None and self.required <= given.keys() <= self.hints.keys()
+            secrets = _NOTHING
+            if self.parameters.secrets:
+                given, secrets = sealing.opened(given, self.parameters.secrets, context)
+            if self.hints is None or not fits:
+                injected = {**self._injected(context, session), **secrets}
+                bound = self.parameters.call_with(given, injected)
                 return bound.args, bound.kwargs
             read = {
                 name: value
@@ -78,6 +84,8 @@ class Reader:
             raise UnreadableArguments(
                 f"arguments do not fit task {context.task_name}: {error}"
             ) from error
+        if secrets:
+            read.update(secrets)
         if self.context_name is not None:
             read[self.context_name] = context
         if self.session_name is not None:

@@ -17,10 +17,13 @@ from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.events import EventName, JobEvent
+from taskhub.queue.execution import TaskTimeout
 from taskhub.queue.lease import Registration
 from taskhub.queue.outcomes import Snooze, Throttled
 from taskhub.queue.reading import UnreadableArguments
 from taskhub.queue.retries import Again, decide, strategy
+from taskhub.queue.sealing import KeyMissing
+from taskhub.queue.secret import Hidden
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -96,6 +99,8 @@ class Run:
     async def interrupt(self) -> Ack:
         """Stop at the end of a drain; the job waits again and no attempt is used."""
         self._is_giving_back = True
+        if (late := self._pools.overdue.get(self.job.id)) is not None:
+            return self._failed_late(late)
         self.cancel()
         if not self.is_stuck:
             await asyncio.wait([self._future], timeout=STUCK_SECONDS)
@@ -107,6 +112,16 @@ class Run:
             again=Again(in_seconds=wait),
             log=joblogs.take(self._context),
         )
+
+    def _failed_late(self, late: TaskTimeout) -> Ack:
+        """It has failed already: given back as if nothing had happened, it would clog every worker."""
+        failure, log = describe(late), joblogs.take(self._context)
+        again = comes_back(self._task, self.job, late)
+        if again is None:
+            return Failed(job=self.job, failure=failure, log=log)
+        if again.at is None:
+            again = replace(again, in_seconds=max(again.in_seconds or 0.0, STUCK_SECONDS))
+        return Returned(job=self.job, outcome="retried", again=again, failure=failure, log=log)
 
     @property
     def is_stuck(self) -> bool:
@@ -154,12 +169,13 @@ class Run:
         )
 
     def _raised(self, error: Exception) -> Ack:
-        self._error = error
+        self._error = self._shown(error)
         if isinstance(error, Snooze):
             return Returned(
                 job=self.job,
                 outcome="snoozed",
                 again=Again(in_seconds=error.seconds),
+                failure=describe(error) if isinstance(error, KeyMissing) else None,
                 is_throttled=isinstance(error, Throttled),
                 has_feedback=self._task is not None and self._task.has_feedback,
             )
@@ -170,14 +186,24 @@ class Run:
         if isinstance(error, executors.FailedInChild):
             failure, again = error.failure, error.again
         else:
-            failure, again = describe(error), comes_back(self._task, self.job, error)
+            failure = describe(error, self._context.hidden)
+            again = comes_back(self._task, self.job, error)
         if again is None:
             return Failed(job=self.job, failure=failure)
         return Returned(job=self.job, outcome="retried", again=again, failure=failure)
 
     def _aborted(self, error: BaseException | None = None) -> Ack:
-        self._error = error or Cancelled(self._reason or "cancelled while running")
-        return Failed(job=self.job, failure=describe(self._error), status="aborted")
+        error = error or Cancelled(self._reason or "cancelled while running")
+        self._error = self._shown(error)
+        failure = describe(error, self._context.hidden)
+        return Failed(job=self.job, failure=failure, status="aborted")
+
+    def _shown(self, error: BaseException) -> BaseException:
+        """What hooks may see: of a job with secrets, neither its values nor its frames."""
+        if not self._context.hidden:
+            return error
+        told = describe(error, self._context.hidden)
+        return Hidden(f"{told.error_class}: {told.error_message}")
 
     def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""

@@ -36,6 +36,8 @@ class WorkerState:
         queues: None serves all.
         state: "live", "draining" where it takes no more jobs, "drained" where it has none left and
             stays, "lost", or why it stopped.
+        overdue: its threads that go on past their timeout and its grace.
+        deserted: its coroutines that swallowed their cancel and go on.
     """
 
     id: int
@@ -47,6 +49,8 @@ class WorkerState:
     concurrency: int | None
     state: str
     running: int
+    overdue: int
+    deserted: int
     started_at: datetime | None
     heartbeat_at: datetime | None
     stopped_at: datetime | None

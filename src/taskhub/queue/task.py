@@ -60,6 +60,7 @@ class Task(Generic[P, R]):
         self._check_templates(self.options_given)
         if self.is_transactional or self.parameters.session_name is not None:
             self._check_session()
+        _ = self.parameters.secrets  # read for its error
 
     def _check_session(self) -> None:
         name = self.parameters.session_name
@@ -88,6 +89,12 @@ class Task(Generic[P, R]):
         told = {**self.options_given, **options}
         check_declared(told, self.has_feedback)
         Uniqueness.of(told)
+        if told.get("cache") is not None and self.parameters.secrets:
+            named = ", ".join(sorted(self.parameters.secrets))
+            raise TypeError(
+                f"cache must go without secret parameters, got {named}: what is encrypted is never the same "
+                "twice; name the others by unique="
+            )
 
     @cached_property
     def parameters(self) -> Parameters:

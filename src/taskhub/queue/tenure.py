@@ -49,7 +49,9 @@ class Tenure:
             settings.lease_seconds,
             lost=self._on_lease_lost,
             asked_to_drain=self._on_asked_to_drain,
+            counts=terms.pools.counts,
         )
+        terms.pools.tell = self._on_left_behind
         self.pending = Pending(
             settings.schema, registration.worker_id, lambda: self._heartbeat.awake_seconds
         )
@@ -100,6 +102,10 @@ class Tenure:
             )
             self._has_told_drain = True
 
+    def _on_left_behind(self) -> None:
+        self._heartbeat.hurry()
+        self._terms.wake()
+
     @property
     def is_lost(self) -> bool:
         """Whether others may have taken the jobs, as far as this process can tell."""
@@ -109,6 +115,11 @@ class Tenure:
     def is_busy(self) -> bool:
         """Whether jobs are here that have not ended."""
         return bool(self.runs or self._to_start)
+
+    @property
+    def has_only_overdue(self) -> bool:
+        """Whether all jobs that are here have failed by their timeout, and go on in threads."""
+        return not self._to_start and self.runs.keys() <= self._terms.pools.overdue.keys()
 
     @property
     def stuck(self) -> int:

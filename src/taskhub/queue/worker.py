@@ -40,7 +40,8 @@ class Worker:
 
     Attributes:
         abandoned: threads that were still running when the drain was over; their jobs were given
-            back, so the process must end at once (the command line does so).
+            back, so the process must end at once; coroutines that were left behind count too.
+        is_clogged: whether it ended because of `max_overdue_threads`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Worker:
         self.wait = wait
         self.name = name
         self.abandoned = 0
+        self.is_clogged = False
         self._signals = signals and threading.current_thread() is threading.main_thread()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -165,6 +167,7 @@ class Worker:
     async def _work(self, connection: psycopg.AsyncConnection[Any]) -> None:
         while True:
             self._wake.clear()  # before the claim: what comes during it wakes us again
+            self._end_if_clogged()
             try:
                 if not await self._tenure.holds():
                     await self._tenure.hand_over(connection)
@@ -186,6 +189,13 @@ class Worker:
     def _takes_jobs(self) -> bool:
         return not self._stopping and not self._is_asked_to_drain
 
+    def _end_if_clogged(self) -> None:
+        overdue, most = len(self._terms.pools.overdue), self.hub.settings.max_overdue_threads
+        if most and overdue >= most and not self._stopping:
+            logger.error("threads cannot be stopped; the worker ends", extra={"overdue": overdue})
+            self.is_clogged = True
+            self.stop()
+
     async def _after(
         self, error: Exception, connection: psycopg.AsyncConnection[Any]
     ) -> psycopg.AsyncConnection[Any]:
@@ -202,7 +212,8 @@ class Worker:
     def _is_over(self, answer: Answer | None) -> bool:
         tenure = self._tenure
         if tenure.is_busy:
-            return self._stopping and time.monotonic() >= (self._drain_deadline or 0)
+            is_vain = self.is_clogged and tenure.has_only_overdue
+            return self._stopping and (is_vain or time.monotonic() >= (self._drain_deadline or 0))
         if len(tenure.pending):
             return False
         if self._stopping:
@@ -270,7 +281,7 @@ class Worker:
         """Give back what still runs, store the last outcomes, and leave the living."""
         tenure = self._tenure
         try:
-            self.abandoned = await tenure.give_back()
+            self.abandoned = await tenure.give_back() + len(self._terms.pools.deserted)
             while True:
                 try:
                     while len(tenure.pending):

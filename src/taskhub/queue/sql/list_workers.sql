@@ -15,6 +15,8 @@ SELECT
         ELSE 'live'
     END AS state,
     held.running,
+    CASE WHEN w.id IS NULL THEN 0 ELSE coalesce(r.overdue, 0) END AS overdue,
+    CASE WHEN w.id IS NULL THEN 0 ELSE coalesce(r.deserted, 0) END AS deserted,
     r.started_at, w.last_heartbeat AS heartbeat_at, r.stopped_at
 FROM {schema}.workers AS r
 FULL JOIN {schema}.procrastinate_workers AS w ON w.id = r.id
