@@ -1,6 +1,18 @@
 """taskhub: background jobs that commit with your data, on the one Postgres you already have."""
 
-from taskhub.queue import Backoff, Blueprint, Context, Fail, Hub, Job, Retry, Snooze, Status, Task
+from taskhub.queue import (
+    Backoff,
+    Blueprint,
+    Context,
+    Fail,
+    Hub,
+    Job,
+    Retry,
+    RetryAt,
+    Snooze,
+    Status,
+    Task,
+)
 
 __all__ = [
     "Backoff",
@@ -10,6 +22,7 @@ __all__ = [
     "Hub",
     "Job",
     "Retry",
+    "RetryAt",
     "Snooze",
     "Status",
     "Task",

@@ -91,7 +91,7 @@ class Engine(RuleBasedStateMachine):
             sql.load("register_worker", "taskhub"),
             {
                 "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": [],
-                "concurrency": 1, "lease_seconds": LEASE_SECONDS,
+                "concurrency": 1, "lease_seconds": LEASE_SECONDS, "versions": "{}",
             },
         ).fetchone()  # fmt: skip
         assert row is not None

@@ -188,11 +188,11 @@ def show(asked: Asked, job_id: int) -> None:
 
 def _job_screen(job: insight.JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
-    for name in ("priority", "lock", "args", "result", "attempts", "lost"):
+    for name in ("priority", "lock", "args", "version", "result", "attempts", "lost"):
         value = getattr(job, name)
         if value not in (None, 0):
             lines.append(f"  {name:<10} {visible(str(value))}")
-    times = ("deferred_at", "scheduled_at", "started_at", "finished_at")
+    times = ("deferred_at", "scheduled_at", "expires_at", "started_at", "finished_at")
     lines += [
         f"  {name:<12} {at.isoformat(timespec='seconds')} ({ago(at)})"
         for name in times

@@ -11,7 +11,7 @@ from taskhub.queue.events import JobEvent
 from taskhub.queue.hub import Hub
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
-from taskhub.queue.outcomes import Fail, Retry, Snooze
+from taskhub.queue.outcomes import Fail, Retry, RetryAt, Snooze
 from taskhub.queue.retries import Backoff
 from taskhub.queue.schedules import BadSchedule
 from taskhub.queue.sessions import AmbiguousTransaction
@@ -36,6 +36,7 @@ __all__ = [
     "Limit",
     "OtherDatabase",
     "Retry",
+    "RetryAt",
     "Snooze",
     "Status",
     "Task",

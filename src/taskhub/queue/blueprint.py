@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from taskhub.queue import crons
@@ -45,9 +45,12 @@ class Blueprint:
         retry: RetryValue = False,
         priority: int = 0,
         lock: str | None = None,
+        strict: bool | None = None,
         limit: str | None = None,
         at_most: int | None = None,
         queueing_lock: str | None = None,
+        expires: float | timedelta | datetime | None = None,
+        version: int = 1,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
         executor: ExecutorName | None = None,
@@ -66,8 +69,12 @@ class Blueprint:
             retry: Backoff, a number of retries, True, or procrastinate's RetryStrategy; a task
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
+            strict: the jobs of the lock run in the order of their ids, whatever waits for its time.
             limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
                 arguments. `hub.limit(...)` changes the number for one key at run time.
+            expires: seconds, timedelta or a time with its zone; what did not start by then never does.
+            version: of the arguments; raise it where their shape changes, and say by `task.upcast` how
+                older ones are brought up.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.
@@ -164,6 +171,7 @@ class Blueprint:
         name: str | None = None,
         queue: str | None = None,
         retry: RetryValue = False,
+        version: int = 1,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
         executor: ExecutorName | None = None,
@@ -191,6 +199,7 @@ class Blueprint:
             aliases=aliases,
             is_transactional=transactional,
             execution=execution,
+            version=version,
         )
         self._register(task)
         return task

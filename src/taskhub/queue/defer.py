@@ -57,7 +57,7 @@ class Deferrer:
             reserved = connection.exec_driver_sql(self._sql("reserve_jobs"), copy.reservation(jobs))
             row = reserved.one()
             with _errors_of(connection):
-                copy.store(driver, self.settings.schema, jobs, row.ids, row.due)
+                copy.store(driver, self.settings.schema, jobs, row.ids, (row.due, row.expires))
             return list(row.ids)
         return [i for part in insert_parameters(jobs) for i in self._insert(connection, part)]
 
@@ -77,7 +77,9 @@ class Deferrer:
             )
             row = reserved.one()
             with _errors_of(connection):
-                await copy.store_async(driver, self.settings.schema, jobs, row.ids, row.due)
+                await copy.store_async(
+                    driver, self.settings.schema, jobs, row.ids, (row.due, row.expires)
+                )
             return list(row.ids)
         stored: list[int] = []
         for part in insert_parameters(jobs):
@@ -97,8 +99,8 @@ class Deferrer:
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
-                [(ids, due)] = cursor.fetchall()
-                copy.store(connection, self.settings.schema, jobs, ids, due)
+                [(ids, *times)] = cursor.fetchall()
+                copy.store(connection, self.settings.schema, jobs, ids, (times[0], times[1]))
                 return list(ids)
             statement = self._sql("insert_jobs")
             parts = insert_parameters(jobs)
@@ -110,8 +112,10 @@ class Deferrer:
         async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 await cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
-                [(ids, due)] = await cursor.fetchall()
-                await copy.store_async(connection, self.settings.schema, jobs, ids, due)
+                [(ids, *times)] = await cursor.fetchall()
+                await copy.store_async(
+                    connection, self.settings.schema, jobs, ids, (times[0], times[1])
+                )
                 return list(ids)
             stored: list[int] = []
             for part in insert_parameters(jobs):

@@ -107,7 +107,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """One job with its arguments, its result and its history, the first run first."""
+    """One job with its arguments, its result and its history, the first run first.
+
+    Attributes:
+        version: of its arguments; None is 1.
+        expires_at: it never starts after this; None once it succeeded.
+    """
 
     id: int
     task: str
@@ -120,6 +125,8 @@ class JobDetail:
     queueing_lock: str | None
     args: dict[str, Any] | None
     result: Any
+    version: int | None
+    expires_at: datetime | None
     abort_requested: bool
     deferred_at: datetime | None
     scheduled_at: datetime | None

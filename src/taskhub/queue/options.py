@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from taskhub.queue.expiry import read_expires
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
     MAX_LOCK_BYTES,
@@ -15,6 +16,7 @@ from taskhub.queue.storable import (
     check_priority,
     check_text,
 )
+from taskhub.queue.strictness import check_strict
 
 if TYPE_CHECKING:
     from taskhub.queue.task import Task
@@ -31,12 +33,16 @@ class DeferOptions(TypedDict, total=False):
         queue: at most 40 bytes.
         priority: the higher runs first; 0 if nothing is said.
         lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
+        strict: the jobs of the lock run in the order of their ids, and one that waits for its time, a
+            retry for one, holds up those behind it.
         limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
         at_most: how many, unless `hub.limit(...)` says otherwise for the key.
         fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
         queueing_lock: at most one job with it may wait; another one is refused.
         delay: seconds or timedelta from now, on the database's clock.
         at: a time with its zone, instead of delay.
+        expires: seconds or timedelta from now on the database's clock, or a time with its zone; a job
+            that did not start by then ends as cancelled, with the reason "expired".
         session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
         connection: or a psycopg connection, sync or async.
         autocommit: the job commits by itself, whatever is open around it.
@@ -45,12 +51,14 @@ class DeferOptions(TypedDict, total=False):
     queue: str
     priority: int
     lock: str
+    strict: bool
     limit: str
     at_most: int
     fair_key: str
     queueing_lock: str
     delay: float | timedelta
     at: datetime
+    expires: float | timedelta | datetime
     session: Any
     connection: Any
     autocommit: bool
@@ -62,6 +70,7 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
     if delay is not None and at is not None:
         raise TypeError("give delay or at, not both")
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    expires_seconds, expires_at = read_expires(options.get("expires"), seconds, at)
     common = Common(
         queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
         task_name=task.name,
@@ -69,6 +78,10 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
         delay_seconds=None if seconds is None else check_delay(seconds),
         at=None if at is None else check_at(at),
         at_most=options.get("at_most"),
+        is_strict=check_strict(options),
+        version=task.stored_version,
+        expires_seconds=expires_seconds,
+        expires_at=expires_at,
     )
     parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
     templates = [(key, options.get(key)) for key in TEMPLATES]

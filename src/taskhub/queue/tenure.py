@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors
 
-from taskhub.queue import lease, sql
+from taskhub.queue import lease, sql, versions
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.executors import Pools
 from taskhub.queue.pending import Ended, Pending
@@ -80,6 +80,7 @@ class Tenure:
             name=terms.name,
             queues=terms.queues,
             tasks=list(terms.hub.tasks),
+            versions=versions.told(terms.hub.tasks),
             concurrency=terms.concurrency,
             lease_seconds=settings.lease_seconds,
         )
@@ -121,6 +122,11 @@ class Tenure:
     def upkeep_due_in_seconds(self) -> float:
         """When the next look at dead workers is due."""
         return self._upkeep.due_in_seconds
+
+    @property
+    def cancels_due_in_seconds(self) -> float:
+        """When requests to stop running jobs are looked for next."""
+        return self._upkeep.cancels_due_in_seconds
 
     def stop_work(self) -> None:
         """Stop what runs, and the lease: other workers may take the jobs from now on."""

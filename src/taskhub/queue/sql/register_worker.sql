@@ -5,12 +5,12 @@ WITH living AS (
     RETURNING id
 ), registered AS (
     INSERT INTO {schema}.workers (
-        id, host, pid, name, version, queues, tasks, concurrency, lease_seconds
+        id, host, pid, name, version, queues, tasks, concurrency, lease_seconds, versions
     )
     SELECT
         living.id, %(host)s::text, %(pid)s::integer, %(name)s::text, %(version)s::text,
         %(queues)s::text[], %(tasks)s::text[], %(concurrency)s::integer,
-        %(lease_seconds)s::double precision
+        %(lease_seconds)s::double precision, %(versions)s::text::jsonb
     FROM living
     RETURNING id
 )
