@@ -11,7 +11,7 @@ WHERE j.id = %(job_id)s::bigint
 UNION ALL
 SELECT
     a.job_id, a.task_name, a.queue_name, 'succeeded', a.attempt, 0,
-    a.priority, a.lock, a.queueing_lock, a.args, a.result, a.version, NULL,
+    a.priority, a.lock, a.queueing_lock, a.args, a.result, a.version, NULL, false,
     a.deferred_at, NULL, a.started_at, a.finished_at, a.worker_id
 FROM {schema}.attempts AS a
 WHERE a.job_id = %(job_id)s::bigint
