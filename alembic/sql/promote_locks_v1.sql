@@ -55,33 +55,32 @@ BEGIN
         LIMIT 1
     ) AS s ON true
     LEFT JOIN LATERAL (
-        -- Apart, by its id: where it is held, the second of the strict ones must not take its place.
-        SELECT j.id, j.priority
-        FROM procrastinate_jobs AS j
-        WHERE j.id = s.id AND j.status::text = 'todo' AND j.gate = 2
-        LIMIT 1
-        FOR UPDATE SKIP LOCKED
-    ) AS t ON true
-    CROSS JOIN LATERAL (
-        SELECT c.id, c.priority, c.is_strict
-        FROM (VALUES (p.id, p.priority, false), (t.id, t.priority, true)) AS c (id, priority, is_strict)
-        ORDER BY c.priority DESC NULLS LAST, c.id
-        LIMIT 1
-    ) AS h
-    LEFT JOIN LATERAL (
         SELECT j.id, j.priority, j.status, j.is_strict
         FROM procrastinate_jobs AS j
         WHERE j.lock = l.lock AND j.gate IN (0, 3, 4, 5) AND j.status IN ('todo', 'doing')
         LIMIT 1
     ) AS o ON true
+    LEFT JOIN LATERAL (
+        -- Apart, by its id: where it is held, the second of the strict ones must not take its place.
+        SELECT j.id, j.priority
+        FROM procrastinate_jobs AS j
+        WHERE j.id = s.id AND j.status::text = 'todo' AND j.gate = 2
+          AND NOT coalesce(o.is_strict AND o.id < s.id, false)
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS t ON true
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.priority
+        FROM (VALUES (p.id, p.priority), (t.id, t.priority)) AS c (id, priority)
+        ORDER BY c.priority DESC NULLS LAST, c.id
+        LIMIT 1
+    ) AS h
     WHERE (o.id IS NULL AND h.id IS NOT NULL)
        OR (
            o.status = 'todo' AND (
                (o.is_strict AND s.id < o.id)
-               OR (
-                   NOT (o.is_strict AND h.is_strict)
-                   AND (h.priority > o.priority OR (h.priority = o.priority AND h.id < o.id))
-               )
+               OR h.priority > o.priority
+               OR (h.priority = o.priority AND h.id < o.id)
            )
        );
     IF _demote IS NOT NULL THEN
