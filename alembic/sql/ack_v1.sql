@@ -35,17 +35,19 @@ BEGIN
           AND j.status::text = 'doing'
         RETURNING
             j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.priority, j.lock,
-            j.queueing_lock, j.deferred_at, j.args, j.limit_key
+            j.queueing_lock, j.deferred_at, j.args, j.limit_key, j.version
     ), kept AS (
         INSERT INTO attempts (
             job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
-            finished_at, priority, lock, queueing_lock, deferred_at, args, result, log
+            finished_at, priority, lock, queueing_lock, deferred_at, args, result, log,
+            version
         )
         SELECT
             gone.id, gone.claim, gone.attempts + 1, 'succeeded', gone.queue_name, gone.task_name,
             _worker_id, gone.started_at, clock_timestamp(), gone.priority, gone.lock,
             gone.queueing_lock, gone.deferred_at, gone.args,
-            _extra_of -> gone.id::text -> 'r', _extra_of -> gone.id::text ->> 'l'
+            _extra_of -> gone.id::text -> 'r', _extra_of -> gone.id::text ->> 'l',
+            gone.version
         FROM gone
     )
     SELECT

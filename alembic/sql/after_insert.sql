@@ -10,9 +10,10 @@ SET search_path = {schema}, pg_catalog, pg_temp
 AS $$
 BEGIN
     INSERT INTO lock_notes (lock, is_limit)
-    SELECT DISTINCT CASE n.gate WHEN 2 THEN n.lock ELSE n.limit_key END, n.gate = 3
+    SELECT DISTINCT CASE n.gate WHEN 3 THEN n.limit_key ELSE n.lock END, n.gate = 3
     FROM new_rows AS n
-    WHERE n.gate IN (2, 3);
+    -- A strict one for later may have come after one behind it was made ready.
+    WHERE n.gate IN (2, 3) OR (n.is_strict AND n.gate = 1);
     IF (SELECT h.notify FROM hub AS h) THEN
         PERFORM pg_notify('{schema}', q.queue_name)
         FROM (SELECT DISTINCT n.queue_name FROM new_rows AS n WHERE n.status = 'todo') AS q;

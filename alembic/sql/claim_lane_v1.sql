@@ -37,5 +37,6 @@ BEGIN
     WHERE j.ctid = chosen.place
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
-        j.attempts, j.claim, j.lost, j.scheduled_at;
+        j.attempts, j.claim, j.lost, j.scheduled_at, j.version,
+        j.expires_at <= clock_timestamp();
 END $$

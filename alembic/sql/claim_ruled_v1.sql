@@ -60,7 +60,8 @@ BEGIN
             RETURNING
                 placed.fits, j.limit_key, ROW(
                     j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
-                    j.attempts, j.claim, j.lost, j.scheduled_at
+                    j.attempts, j.claim, j.lost, j.scheduled_at, j.version,
+                    j.expires_at <= clock_timestamp()
                 )::claimed_job AS job
         LOOP
             IF _row.fits THEN
@@ -82,6 +83,6 @@ BEGIN
     END IF;
     RETURN NEXT ROW(
         NULL, NULL, NULL, NULL, NULL, NULL, _rooms::text,
-        (_left > 0 AND (_parked >= 2000 OR _limits IS NOT NULL))::integer, NULL, NULL, NULL
+        (_left > 0 AND (_parked >= 2000 OR _limits IS NOT NULL))::integer, NULL, NULL, NULL, NULL, NULL
     )::claimed_job;
 END $$

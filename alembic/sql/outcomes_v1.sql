@@ -1,5 +1,6 @@
--- Store every other outcome than success: failed and aborted end a job, retried, snoozed and
--- interrupted let it wait again. `_outcomes` is a JSON array of objects, see the columns below.
+-- Store every other outcome than success: failed, aborted and expired end a job, retried, snoozed and
+-- interrupted let it wait again, unknown sets it aside (gate 4, see set_aside_v1) and leaves no trace in
+-- the history. `_outcomes` is a JSON array of objects, see the columns below.
 --
 -- `stored` lacks the ids whose claim was lost; `freed` are the locks that the others held or ask for
 -- now, `slots` the limits they counted for. A job that shutdowns interrupted 20 times ends as failed: it takes longer than any worker
@@ -17,6 +18,8 @@ LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
 {planner}
 AS $$
+DECLARE
+    _unknown bigint[];
 BEGIN
     WITH told AS MATERIALIZED (
         SELECT *
@@ -28,14 +31,18 @@ BEGIN
     ), before AS MATERIALIZED (
         SELECT
             j.place, j.lock AS old_lock, told.priority,
-            CASE WHEN asked.job_id IS NULL OR told.outcome = 'failed' THEN told.outcome ELSE 'aborted' END
-                AS outcome, told.queue_name, told.lock,
+            CASE
+                WHEN told.outcome = 'expired' THEN 'cancelled'
+                WHEN asked.job_id IS NULL OR told.outcome = 'failed' THEN told.outcome
+                ELSE 'aborted'
+            END AS outcome, told.queue_name, told.lock,
             told.drop_queueing_lock, told.error_class, told.error_message, told.traceback,
             told.fingerprint, told.log,
             told.outcome = 'interrupted' AND j.interrupted >= 19 AS is_worn_out,
             coalesce(told.at, clock_timestamp() + make_interval(secs => told.delay_seconds)) AS again_at,
             CASE
                 WHEN told.outcome IN ('failed', 'aborted') THEN told.outcome
+                WHEN told.outcome = 'expired' THEN 'cancelled'
                 -- Somebody asked that it stop, and it was too late to tell it.
                 WHEN asked.job_id IS NOT NULL THEN 'aborted'
                 WHEN told.outcome = 'interrupted' AND j.interrupted >= 19 THEN 'failed'
@@ -61,14 +68,17 @@ BEGIN
         SET status = before.next_status,
             gate = CASE
                 WHEN before.next_status <> 'todo' THEN 0
-                WHEN before.again_at > clock_timestamp() THEN 1
-                WHEN coalesce(before.lock, j.lock) IS NOT NULL THEN 2
-                WHEN j.limit_key IS NOT NULL THEN 3
-                ELSE 0
+                WHEN before.outcome = 'unknown' THEN 4
+                ELSE gate_of_v1(
+                    before.again_at > clock_timestamp(), coalesce(before.lock, j.lock), j.limit_key
+                )
             END,
             attempts = j.attempts + (before.outcome IN ('failed', 'aborted', 'retried'))::integer,
             interrupted = j.interrupted + (before.outcome = 'interrupted')::integer,
-            scheduled_at = CASE WHEN before.next_status = 'todo' THEN before.again_at ELSE j.scheduled_at END,
+            scheduled_at = CASE
+                WHEN before.next_status = 'todo' AND before.outcome <> 'unknown' THEN before.again_at
+                ELSE j.scheduled_at
+            END,
             finished_at = CASE WHEN before.next_status <> 'todo' THEN clock_timestamp() END,
             priority = coalesce(before.priority, j.priority),
             queue_name = coalesce(before.queue_name, j.queue_name),
@@ -96,6 +106,7 @@ BEGIN
             c.outcome::attempt_outcome, c.queue_name, c.task_name, _worker_id, c.started_at,
             clock_timestamp(), c.error_class, c.error_message, c.traceback, c.fingerprint, c.log
         FROM changed AS c
+        WHERE c.outcome <> 'unknown'
     ), locks AS (
         SELECT c.lock FROM changed AS c WHERE c.lock IS NOT NULL
         UNION
@@ -104,6 +115,10 @@ BEGIN
     SELECT
         (SELECT array_agg(c.id) FROM changed AS c),
         (SELECT array_agg(locks.lock) FROM locks),
-        (SELECT array_agg(DISTINCT c.limit_key) FILTER (WHERE c.limit_key IS NOT NULL) FROM changed AS c)
-    INTO stored, freed, slots;
+        (SELECT array_agg(DISTINCT c.limit_key) FILTER (WHERE c.limit_key IS NOT NULL) FROM changed AS c),
+        (SELECT array_agg(c.id) FROM changed AS c WHERE c.outcome = 'unknown')
+    INTO stored, freed, slots, _unknown;
+    IF _unknown IS NOT NULL THEN
+        PERFORM set_aside_v1(_unknown);
+    END IF;
 END $$

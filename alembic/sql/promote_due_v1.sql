@@ -39,7 +39,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
-        SET gate = CASE WHEN j.lock IS NOT NULL THEN 2 WHEN j.limit_key IS NOT NULL THEN 3 ELSE 0 END
+        SET gate = gate_of_v1(false, j.lock, j.limit_key)
         FROM due
         WHERE j.ctid = due.place
         RETURNING j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at

@@ -3,12 +3,13 @@
 -- `limits` must be looked at next.
 --
 -- First is the highest priority, then the lowest id; a job that is ready but not yet running gives
--- way to a better one that came later. Only this function makes a job with a lock ready, and only
+-- way to a better one that came later. Strict jobs go among themselves by id alone: of them only the first
+-- stands for election, and while it waits for its time none does. Only this function makes a job with a lock ready, and only
 -- under the lock's advisory lock, so the unique index jobs_occupant never refuses. A lock that
 -- another worker is looking at goes back to the notes: that worker may not see what we see.
 -- The advisory locks come in a statement of their own: the next one has a fresh snapshot, with all
 -- that whoever had them before has committed. Rows that a user's transaction holds are passed over.
--- Indexes: jobs_occupant, jobs_behind. LATERAL .. LIMIT 1: NOT EXISTS became a quadratic join.
+-- Indexes: jobs_occupant, jobs_behind, jobs_strict. LATERAL .. LIMIT 1: NOT EXISTS became a quadratic join.
 CREATE FUNCTION {schema}.promote_locks_v1(
     _locks text[],
     OUT queues varchar[],
@@ -35,25 +36,53 @@ BEGIN
     END IF;
     SELECT
         array_agg(o.id) FILTER (WHERE o.id IS NOT NULL),
-        array_agg(h.id)
+        array_agg(h.id) FILTER (WHERE h.id IS NOT NULL)
     INTO _demote, _promote
     FROM unnest(_mine) AS l (lock)
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
         SELECT j.id, j.priority
         FROM procrastinate_jobs AS j
-        WHERE j.lock = l.lock AND j.status = 'todo' AND j.gate = 2
+        WHERE j.lock = l.lock AND NOT j.is_strict AND j.status = 'todo' AND j.gate = 2
         ORDER BY j.priority DESC, j.id
         LIMIT 1
         FOR UPDATE SKIP LOCKED
-    ) AS h
+    ) AS p ON true
     LEFT JOIN LATERAL (
-        SELECT j.id, j.priority, j.status
+        SELECT j.id
         FROM procrastinate_jobs AS j
-        WHERE j.lock = l.lock AND j.gate IN (0, 3, 5) AND j.status IN ('todo', 'doing')
+        WHERE j.lock = l.lock AND j.is_strict AND j.status = 'todo' AND j.gate IN (1, 2)
+        ORDER BY j.id
+        LIMIT 1
+    ) AS s ON true
+    LEFT JOIN LATERAL (
+        SELECT j.id, j.priority, j.status, j.is_strict
+        FROM procrastinate_jobs AS j
+        WHERE j.lock = l.lock AND j.gate IN (0, 3, 4, 5) AND j.status IN ('todo', 'doing')
         LIMIT 1
     ) AS o ON true
-    WHERE o.id IS NULL
-       OR (o.status = 'todo' AND (h.priority > o.priority OR (h.priority = o.priority AND h.id < o.id)));
+    LEFT JOIN LATERAL (
+        -- Apart, by its id: where it is held, the second of the strict ones must not take its place.
+        SELECT j.id, j.priority
+        FROM procrastinate_jobs AS j
+        WHERE j.id = s.id AND j.status::text = 'todo' AND j.gate = 2
+          AND NOT coalesce(o.is_strict AND o.id < s.id, false)
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS t ON true
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.priority
+        FROM (VALUES (p.id, p.priority), (t.id, t.priority)) AS c (id, priority)
+        ORDER BY c.priority DESC NULLS LAST, c.id
+        LIMIT 1
+    ) AS h
+    WHERE (o.id IS NULL AND h.id IS NOT NULL)
+       OR (
+           o.status = 'todo' AND (
+               (o.is_strict AND s.id < o.id)
+               OR h.priority > o.priority
+               OR (h.priority = o.priority AND h.id < o.id)
+           )
+       );
     IF _demote IS NOT NULL THEN
         _promote := demote_v1(_demote, _promote);
     END IF;

@@ -30,19 +30,22 @@ BEGIN
         at_most = job.at_most,
         fair_key = job.fair_key,
         tokens = job.tokens,
-        gate = CASE
-            WHEN job.due_at > clock_timestamp() THEN 1
-            WHEN job.lock IS NOT NULL THEN 2
-            WHEN job.limit_key IS NOT NULL THEN 3
-            ELSE 0
-        END
+        is_strict = coalesce(job.is_strict, false),
+        version = job.version,
+        expires_at = coalesce(
+            job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds)
+        ),
+        gate = gate_of_v1(
+            coalesce(job.due_at > clock_timestamp(), false), job.lock, job.limit_key
+        )
     FROM (
         SELECT
             r.*, coalesce(r.at, clock_timestamp() + make_interval(secs => r.delay_seconds)) AS due_at
         FROM json_to_record(_job) AS r (
             queue_name varchar, priority integer, lock text, queueing_lock text, args text,
             delay_seconds double precision, at timestamptz, limit_key text, at_most integer,
-            fair_key text, tokens integer
+            fair_key text, tokens integer, is_strict boolean, version integer,
+            expires_seconds double precision, expires_at timestamptz
         )
     ) AS job
     WHERE j.id = _job_id

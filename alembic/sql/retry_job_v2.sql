@@ -26,10 +26,7 @@ BEGIN
             ::procrastinate_job_status,
         gate = CASE
             WHEN j.status = 'doing' AND j.abort_requested THEN 0
-            WHEN retry_at > clock_timestamp() THEN 1
-            WHEN coalesce(new_lock, j.lock) IS NOT NULL THEN 2
-            WHEN j.limit_key IS NOT NULL THEN 3
-            ELSE 0
+            ELSE gate_of_v1(retry_at > clock_timestamp(), coalesce(new_lock, j.lock), j.limit_key)
         END,
         abort_requested = false,
         attempts = j.attempts + 1,
@@ -37,6 +34,9 @@ BEGIN
         interrupted = 0,
         scheduled_at = retry_at,
         finished_at = NULL,
+        expires_at = CASE
+            WHEN j.status = 'doing' OR j.expires_at > clock_timestamp() THEN j.expires_at
+        END,
         worker_id = NULL,
         priority = coalesce(new_priority, j.priority),
         queue_name = coalesce(new_queue_name, j.queue_name),

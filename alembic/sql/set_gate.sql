@@ -1,7 +1,7 @@
 -- The gate of a new row that is not ready at once; rows without date, lock and limit never get here.
 --
--- 0 ready, 1 future, 2 behind its lock, 3 behind its limit. What is free is the workers' to find out: a
--- transaction of a user must not look at, wait for or write what others share.
+-- See gate_of_v1. What is free is the workers' to find out: a transaction of a user must not look at, wait
+-- for or write what others share.
 CREATE FUNCTION {schema}.set_gate() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -10,10 +10,7 @@ AS $$
 BEGIN
     NEW.gate := CASE
         WHEN NEW.status <> 'todo' THEN 0
-        WHEN NEW.scheduled_at > clock_timestamp() THEN 1
-        WHEN NEW.lock IS NOT NULL THEN 2
-        WHEN NEW.limit_key IS NOT NULL THEN 3
-        ELSE 0
+        ELSE gate_of_v1(NEW.scheduled_at > clock_timestamp(), NEW.lock, NEW.limit_key)
     END;
     RETURN NEW;
 END $$

@@ -88,6 +88,10 @@ BEGIN
             FROM rooms_v1(_queues, _sweep) AS r;
             _limits := _limits || _slot_limits;
         END IF;
+        PERFORM FROM unknown_tasks LIMIT 1;
+        IF FOUND THEN
+            _limits := _limits || release_known_v1(_worker_id, _queues, _slots);
+        END IF;
     END IF;
     IF _locks IS NOT NULL THEN
         SELECT p.queues, p.limits INTO _ack FROM promote_locks_v1(_locks) AS p;
@@ -218,6 +222,6 @@ BEGIN
             'note_upto', _note_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
             'has_more', _has_more, 'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
         )::text,
-        NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL
     )::claimed_job;
 END $$

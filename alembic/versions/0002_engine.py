@@ -31,13 +31,14 @@ SET enable_mergejoin = off
 SET enable_material = off
 SET enable_memoize = off"""
 OURS = (
-    "set_gate", "after_insert", "ack_v1", "outcomes_v1", "outcome_alone_v1", "promote_due_v1",
-    "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1", "claim_lane_v1",
-    "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "refill_v1", "bucket_v1", "keep_bucket_v1",
-    "note_starts_v1", "note_trouble_v1", "regulate_v1", "promote_limits_v1", "settle_v1", "unpark_v1",
-    "rooms_v1",
-    "sweep_limits_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
-    "cancel_v1", "extend_attempts_v1", "rule_v1", "claim_more_v1", "report_progress_v1",
+    "gate_of_v1", "set_gate", "after_insert", "ack_v1", "is_known_v1", "set_aside_v1",
+    "forget_unknown_v1", "release_known_v1", "tell_unknown_v1", "outcomes_v1", "outcome_alone_v1",
+    "promote_due_v1", "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1",
+    "claim_lane_v1", "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "refill_v1", "bucket_v1",
+    "keep_bucket_v1", "note_starts_v1", "note_trouble_v1", "regulate_v1", "promote_limits_v1",
+    "settle_v1", "unpark_v1", "rooms_v1", "sweep_limits_v1", "tick_v1", "refuse_held_v1",
+    "note_cancelled_v1", "ask_to_stop_v1",
+    "cancel_v1", "expire_v1", "extend_attempts_v1", "rule_v1", "claim_more_v1", "report_progress_v1",
 )  # fmt: skip
 THEIRS = (
     "fetch_job_v2", "finish_job_v1", "cancel_job_v1", "retry_job_v2", "retry_job_v1",
@@ -105,6 +106,9 @@ def _columns(schema: str) -> None:
             ADD COLUMN at_most integer,  -- how many, where no rule of the key says it
             ADD COLUMN tokens integer CHECK (tokens > 0),  -- what it takes of its key's rate; NULL is 1
             ADD COLUMN fair_key text,    -- who it is for: jobs of one queue take turns by it
+            ADD COLUMN is_strict boolean NOT NULL DEFAULT false,  -- its lock keeps the order of the ids
+            ADD COLUMN version integer,  -- of its task's arguments; NULL is 1
+            ADD COLUMN expires_at timestamptz,  -- it never starts after this
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
             ADD COLUMN finished_at timestamptz
@@ -113,7 +117,7 @@ def _columns(schema: str) -> None:
         CREATE TYPE {schema}.claimed_job AS (
             id bigint, queue_name varchar, task_name varchar, priority integer, lock text,
             queueing_lock text, args text, attempts integer, claim integer, lost smallint,
-            scheduled_at timestamptz
+            scheduled_at timestamptz, version integer, is_expired boolean
         )
     """)
 
@@ -136,16 +140,23 @@ def _indexes(schema: str) -> None:
         # A date that somebody takes away by hand must not hide its job.
         f"""CREATE INDEX jobs_due ON {jobs} (coalesce(scheduled_at, '-infinity'))
             WHERE status = 'todo' AND gate = 1""",
-        f"""CREATE INDEX jobs_behind ON {jobs} (lock, priority DESC, id)
+        f"""CREATE INDEX jobs_behind ON {jobs} (lock, is_strict, priority DESC, id)
             WHERE status = 'todo' AND gate = 2""",
+        f"""CREATE INDEX jobs_strict ON {jobs} (lock, id)
+            WHERE is_strict AND status = 'todo' AND gate IN (1, 2)""",
         f"""CREATE UNIQUE INDEX jobs_occupant ON {jobs} (lock)
-            WHERE gate IN (0, 3, 5) AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
+            WHERE gate IN (0, 3, 4, 5) AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
         f"""CREATE INDEX jobs_limited ON {jobs} (limit_key, priority DESC, id)
             WHERE status = 'todo' AND gate = 3""",
         f"""CREATE INDEX jobs_slots ON {jobs} (limit_key)
             WHERE gate = 0 AND status IN ('todo', 'doing') AND limit_key IS NOT NULL""",
         f"""CREATE INDEX jobs_parked ON {jobs} (task_name, queue_name, priority DESC, id)
             WHERE status = 'todo' AND gate = 5""",
+        f"""CREATE INDEX jobs_unknown
+            ON {jobs} (task_name, coalesce(version, 1), queue_name, priority DESC, id)
+            WHERE status = 'todo' AND gate = 4""",
+        f"""CREATE INDEX jobs_expiring ON {jobs} (expires_at)
+            WHERE status = 'todo' AND expires_at IS NOT NULL""",
         f"""CREATE INDEX jobs_suspect ON {jobs} (id)
             WHERE status = 'todo' AND gate = 0 AND lost >= 2""",
         # Also those without a worker: a plain one lets go of its jobs when it leaves.
@@ -181,6 +192,16 @@ def _tables(schema: str) -> None:
         )
     """)
     _rules(schema)
+    # One row for each task, or version of it, whose jobs were set aside: no live worker knew it.
+    op.execute(f"""
+        CREATE TABLE {schema}.unknown_tasks (
+            task_name varchar(128) NOT NULL,
+            version integer NOT NULL,
+            since timestamptz NOT NULL DEFAULT now(),
+            told_at timestamptz,
+            PRIMARY KEY (task_name, version)
+        )
+    """)
     # Append-only: who asked that a running job stop. It counts for the claim it names, no later one.
     op.execute(f"""
         CREATE TABLE {schema}.cancel_requests (
@@ -226,6 +247,7 @@ def _tables(schema: str) -> None:
             queues text[],
             tasks text[] NOT NULL,
             crons text[] NOT NULL DEFAULT '{{}}',  -- names of the schedules that it declares
+            versions jsonb NOT NULL DEFAULT '{{}}',  -- of the tasks whose version is not 1
             concurrency integer NOT NULL,
             lease_seconds double precision NOT NULL,
             started_at timestamptz NOT NULL DEFAULT now(),
@@ -358,6 +380,7 @@ def _attempts(schema: str) -> None:
             deferred_at timestamptz,
             args jsonb,
             result jsonb,
+            version integer,
             PRIMARY KEY (job_id, claim)
         ) PARTITION BY RANGE (job_id)
     """)
@@ -425,11 +448,12 @@ def downgrade() -> None:
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
             {schema}.cancel_requests, {schema}.overlaps, {schema}.upkeep, {schema}.rules,
-            {schema}.progress, {schema}.limit_states, {schema}.limit_events
+            {schema}.progress, {schema}.limit_states, {schema}.limit_events, {schema}.unknown_tasks
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (
-        "ready", "due", "behind", "occupant", "limited", "slots", "parked", "suspect", "running", "ended",
+        "ready", "due", "behind", "strict", "occupant", "limited", "slots", "parked", "unknown",
+        "expiring", "suspect", "running", "ended",
     ):  # fmt: skip
         op.execute(f"DROP INDEX {schema}.jobs_{index}")
     op.execute(f"DROP INDEX {schema}.procrastinate_jobs_queueing_lock_idx_v1")
@@ -438,6 +462,7 @@ def downgrade() -> None:
         ALTER TABLE {schema}.procrastinate_jobs
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
             DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN tokens, DROP COLUMN fair_key,
+            DROP COLUMN is_strict, DROP COLUMN version, DROP COLUMN expires_at,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
 

@@ -42,6 +42,7 @@ class Settings:
     max_args_bytes: int = 65536
     timeout_grace_seconds: float = 5.0
     max_overdue_threads: int = 5
+    unknown_task_grace_seconds: float = 300.0
     process_children: int = 0
     process_max_jobs: int = 1000
     process_max_mb: float = 512.0
@@ -102,7 +103,13 @@ class Settings:
         ):
             if getattr(self, name) < 1:
                 raise BadSetting(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("lease_seconds", "poll_seconds", "idle_poll_seconds", "smtp_timeout_seconds"):
+        for name in (
+            "lease_seconds",
+            "poll_seconds",
+            "idle_poll_seconds",
+            "smtp_timeout_seconds",
+            "unknown_task_grace_seconds",
+        ):
             # Turned around, it would let nan pass, which compares with nothing.
             if not 0 < getattr(self, name) < math.inf:
                 raise BadSetting(f"{name} must be above 0 and finite, got {getattr(self, name)}")

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections import deque
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from taskhub import Backoff, Context, Encrypted, Hub, Secret, Snooze, Throttled
+from taskhub import Backoff, Context, Encrypted, Hub, RetryAt, Secret, Snooze, Throttled
 from taskhub.queue.blueprint import Blueprint
 
 work = Blueprint()
@@ -26,6 +28,35 @@ def add(a: int, b: int) -> int:
 async def add_async(a: int, b: int) -> int:
     await asyncio.sleep(0)
     return a + b
+
+
+@work.task(executor="process", version=2)
+def twice(n: int) -> int:
+    return 2 * n
+
+
+@twice.upcast(1)
+def _renamed(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"n": arguments["number"]}
+
+
+class Unwanted(ValueError):
+    """A kind of ValueError that is not retried."""
+
+
+@work.task(
+    executor="process",
+    retry=Backoff(
+        max_attempts=2, first_seconds=0.01, on=(LookupError, ValueError), never_on=(Unwanted,)
+    ),
+)
+def raises(what: str) -> None:
+    raise {"sub": KeyError, "never": Unwanted, "other": TypeError}[what]("raised")
+
+
+@work.task(executor="process")
+def returns_at(when: str) -> None:
+    raise RetryAt(datetime.fromisoformat(when))
 
 
 @work.task(executor="process")

@@ -1,7 +1,7 @@
 """The engine against a small model: jobs come, run, return, get lost, in transactions of any order."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 from taskhub import Hub, db
 from taskhub.queue import sql
-from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded
+from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Succeeded, expired, unknown
 from taskhub.queue.attempts import describe
 from taskhub.queue.retries import Again
 from taskhub.queue.tick import Ticker
@@ -31,17 +31,24 @@ WORKERS = 2
 LOCKS = (None, "a", "a", "b")
 LIMITS = {"x": 2, "y": 1}
 LEASE_SECONDS = 60.0
-# Lock, limit, priority, and whether it is for later.
+# The first worker knows both tasks, the other one only the first.
+TASKS = (["t", "u"], ["t"])
+# Lock, limit, priority, whether it is for later, whether its lock is strict, and the task.
 JOBS = st.lists(
     st.tuples(
         st.sampled_from(LOCKS),
         st.sampled_from((None, None, *LIMITS)),
         st.integers(0, 1),
         st.sampled_from([False, False, True]),
+        st.booleans(),
+        st.sampled_from(["t", "t", "u"]),
     ),
     min_size=1,
     max_size=5,
 )
+
+
+New = tuple[str | None, str | None, int, bool, bool, str]
 
 
 @dataclass
@@ -53,6 +60,10 @@ class Known:
     limit: str | None = None
     state: str = "todo"
     is_future: bool = False
+    is_strict: bool = False
+    task: str = "t"
+    is_aside: bool = False
+    is_expired: bool = False
     lost: int = 0
     by: int | None = None
 
@@ -77,7 +88,7 @@ class Engine(RuleBasedStateMachine):
         self.zombies: list[tuple[int, Claimed]] = []
         self.old: list[tuple[int, Claimed]] = []
         self.connections = [self.run(self.connect()) for _ in range(WORKERS)]
-        self.ids = [self.enter() for _ in range(WORKERS)]
+        self.ids = [self.enter(n) for n in range(WORKERS)]
         self.tickers = [Ticker("taskhub", worker_id, None) for worker_id in self.ids]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -86,13 +97,13 @@ class Engine(RuleBasedStateMachine):
     async def connect(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self.url, autocommit=True)
 
-    def enter(self) -> int:
+    def enter(self, n: int) -> int:
         row = self.admin.execute(
             sql.load("register_worker", "taskhub"),
             {
-                "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": [],
+                "host": "h", "pid": 1, "name": "n", "version": "0", "queues": None, "tasks": TASKS[n],
                 "crons": [],
-                "concurrency": 1, "lease_seconds": LEASE_SECONDS,
+                "concurrency": 1, "lease_seconds": LEASE_SECONDS, "versions": "{}",
             },
         ).fetchone()  # fmt: skip
         assert row is not None
@@ -107,7 +118,7 @@ class Engine(RuleBasedStateMachine):
         self.loop.close()
 
     @initialize(jobs=JOBS)
-    def begin(self, jobs: list[tuple[str | None, str | None, int, bool]]) -> None:
+    def begin(self, jobs: list[New]) -> None:
         self.defer(0, jobs, "commit")
 
     # Jobs come. Hypothesis leaves some rules out of each example: what every one needs is one rule. And
@@ -119,23 +130,24 @@ class Engine(RuleBasedStateMachine):
         jobs=JOBS,
         then=st.sampled_from(["commit", "commit", "leave open", "roll back"]),
     )
-    def defer(
-        self, n: int, jobs: list[tuple[str | None, str | None, int, bool]], then: str
-    ) -> None:
-        for lock, limit, priority, is_future in jobs:
+    def defer(self, n: int, jobs: list[New], then: str) -> None:
+        for lock, limit, priority, is_future, strict, task in jobs:
+            is_strict = strict and lock is not None
             row = (
                 self.deferrers[n]
                 .execute(
                     "INSERT INTO taskhub.procrastinate_jobs "
-                    "(queue_name, task_name, priority, lock, limit_key, at_most, scheduled_at) "
-                    "VALUES ('q', 't', %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
+                    "(queue_name, task_name, is_strict, priority, lock, limit_key, at_most, scheduled_at) "
+                    "VALUES ('q', %s, %s, %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
                     "RETURNING id",
-                    (priority, lock, limit, LIMITS.get(limit or ""), is_future),
+                    (task, is_strict, priority, lock, limit, LIMITS.get(limit or ""), is_future),
                 )
                 .fetchone()
             )
             assert row is not None
-            self.unsure[n][row[0]] = Known(lock, priority, limit, is_future=is_future)
+            self.unsure[n][row[0]] = Known(
+                lock, priority, limit, is_future=is_future, is_strict=is_strict, task=task
+            )
         if then != "leave open":
             self.finish(n, commit=then == "commit")
 
@@ -203,7 +215,7 @@ class Engine(RuleBasedStateMachine):
             known = self.jobs[job_id]
             known.lost += 1
             known.state, known.by = ("failed" if known.lost >= 5 else "todo"), None
-        self.ids[n] = self.enter()
+        self.ids[n] = self.enter(n)
         self.tickers[n] = Ticker("taskhub", self.ids[n], None)
 
     @rule(pick=st.integers(0, 99))
@@ -245,8 +257,34 @@ class Engine(RuleBasedStateMachine):
             assert known.state == "todo"
             assert not known.is_future
             assert (known.lost >= 2) == bool(how.get("alone"))
+            assert not known.is_aside or n == 0
+            assert bool(job.is_expired) == known.is_expired
             known.state, known.by = "doing", n
             self.held[job.id] = (n, job)
+        if slots and n == 0:
+            # Perhaps it let more of them go on than it claimed.
+            for known in self.jobs.values():
+                known.is_aside = False
+        self.refuse(n, answer.claimed)
+
+    def refuse(self, n: int, claimed: Sequence[Claimed]) -> None:
+        """What a worker does not run: jobs past their time, and those it does not know."""
+        acks: list[Ack] = []
+        for job in claimed:
+            known = self.jobs[job.id]
+            if known.is_expired:
+                acks.append(expired(job))
+                known.state = "cancelled"
+            elif known.task not in TASKS[n]:
+                acks.append(unknown(job))
+                known.state, known.is_aside = "todo", True
+                self.old.append((self.ids[n], job))
+            else:
+                continue
+            known.by = None
+            del self.held[job.id]
+        if acks:
+            self.tick(n, acks, 0)
 
     # What must hold
 
@@ -288,14 +326,36 @@ class Engine(RuleBasedStateMachine):
             self.admin.execute("SELECT taskhub.cancel_v1(%s, NULL)", (job_id,))
             self.jobs[job_id].state = "cancelled"
 
-    @rule(n=st.integers(0, WORKERS - 1))
-    def whoever_looks_at_everything_gets_all_that_can_run(self, n: int) -> None:
+    @rule(pick=st.integers(0, 99))
+    def the_time_of_a_waiting_job_runs_out(self, pick: int) -> None:
+        waiting = [i for i, j in self.jobs.items() if j.state == "todo"]
+        if waiting:
+            job_id = sorted(waiting)[pick % len(waiting)]
+            self.admin.execute(
+                "UPDATE taskhub.procrastinate_jobs SET expires_at = now() WHERE id = %s", (job_id,)
+            )
+            self.jobs[job_id].is_expired = True
+
+    @rule()
+    def sweep_what_has_expired(self) -> None:
+        self.admin.execute("SELECT taskhub.expire_v1()")
+        for job in self.jobs.values():
+            if job.state == "todo" and job.is_expired:
+                job.state = "cancelled"
+
+    @rule()
+    def a_worker_that_looks_at_everything_gets_all_that_can_run(self) -> None:
+        self.sweep_what_has_expired()
+        n = 0  # it knows all tasks
         busy = {j.lock for j in self.jobs.values() if j.state == "doing"}
         ready = {i: j for i, j in self.jobs.items() if j.state == "todo" and not j.is_future}
         wanted = {i for i, j in ready.items() if j.lock is None}
         for lock in {j.lock for j in ready.values()} - busy - {None}:
-            # By priority, then in the order of the ids; one job at a time.
-            wanted.add(min((-j.priority, i) for i, j in ready.items() if j.lock == lock)[1])
+            # By priority, then in the order of the ids; one job at a time. Of strict ones the first.
+            waiting = [i for i, j in self.jobs.items() if j.state == "todo" and j.lock == lock]
+            later = sorted(i for i in waiting if self.jobs[i].is_strict)[1:]
+            able = [(-ready[i].priority, i) for i in waiting if i in ready and i not in later]
+            wanted |= {i for _, i in sorted(able)[:1]}
         limited = {i for i in wanted if self.jobs[i].limit is not None}
         wanted -= limited
         suspects = {i for i in wanted if self.jobs[i].lost >= 2}
@@ -316,7 +376,7 @@ def test_the_engine_does_what_the_model_does(hub: Hub) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=200,
+            max_examples=150,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

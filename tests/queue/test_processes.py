@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.queue import crunching
 from tests.waiting import until
 
 from taskhub import Hub, Status
+from taskhub.queue import insight
 from taskhub.queue.jobs import Job
 from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
@@ -125,6 +128,43 @@ def test_what_a_task_raises_in_a_child_obeys_retry(hub: Hub) -> None:
     assert [a.outcome for a in once.attempts()] == ["failed"]
     assert again.attempts()[0].error_class == "ValueError"
     assert "in breaks" in (again.attempts()[0].traceback or "")
+
+
+@pytest.mark.parametrize(
+    ("what", "outcomes"),
+    [("sub", ["retried", "failed"]), ("never", ["failed"]), ("other", ["failed"])],
+)
+def test_retry_on_and_never_on_count_subclasses_in_a_child(
+    hub: Hub, what: str, outcomes: list[str]
+) -> None:
+    job = crunching.raises.defer(what)
+
+    while job.status() is Status.TODO:
+        work(hub)
+
+    assert [a.outcome for a in job.attempts()] == outcomes
+
+
+def test_retry_at_in_a_child_names_the_time(hub: Hub) -> None:
+    when = datetime(2999, 1, 1, tzinfo=UTC)
+    job = crunching.returns_at.defer(when.isoformat())
+
+    work(hub)
+
+    assert [a.outcome for a in job.attempts()] == ["retried"]
+    assert insight.job(hub, job.id).scheduled_at == when
+
+
+def test_arguments_of_an_older_version_are_brought_up_for_a_child(hub: Hub) -> None:
+    job = crunching.twice.defer(1)
+    with hub.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE taskhub.procrastinate_jobs SET version = NULL, args = '{\"number\": 21}'")
+        )
+
+    work(hub)
+
+    assert job.result(timeout=0) == 42
 
 
 def test_snooze_in_a_child_uses_no_attempt(hub: Hub, tmp_path: Path) -> None:

@@ -209,12 +209,12 @@ def show(asked: Asked, job_id: int) -> None:
 
 def _job_screen(job: JobDetail) -> str:
     lines = [f"job {job.id}  {job.task}  {job.status}", f"  queue      {job.queue}"]
-    shown = ("priority", "lock", "unique_key", "args", "progress", "result", "attempts", "lost")
-    for name in shown:
+    told = ("priority", "lock", "unique_key", "args", "version", "progress", "result")
+    for name in (*told, "attempts", "lost"):
         value = getattr(job, name)
         if value not in (None, 0):
             lines.append(f"  {name:<10} {visible(str(value))}")
-    times = ("deferred_at", "scheduled_at", "started_at", "finished_at")
+    times = ("deferred_at", "scheduled_at", "expires_at", "started_at", "finished_at")
     lines += [
         f"  {name:<12} {at.isoformat(timespec='seconds')} ({ago(at)})"
         for name in times

@@ -12,7 +12,7 @@ from taskhub.queue.hub import Hub
 from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
-from taskhub.queue.outcomes import Fail, Retry, Snooze, Throttled
+from taskhub.queue.outcomes import Fail, Retry, RetryAt, Snooze, Throttled
 from taskhub.queue.progress import Progress
 from taskhub.queue.rates import Breaker
 from taskhub.queue.retries import Backoff
@@ -46,6 +46,7 @@ __all__ = [
     "OtherDatabase",
     "Progress",
     "Retry",
+    "RetryAt",
     "Secret",
     "Snooze",
     "Status",

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from taskhub.queue.attempts import Failure
 from taskhub.queue.retries import Again
 
+EXPIRED = Failure(error_class="Cancelled", error_message="expired", traceback="", fingerprint="")
+
 
 class Claimed(NamedTuple):
     """A job as its claim returned it; `args` is the text of a JSON value.
@@ -16,6 +18,8 @@ class Claimed(NamedTuple):
     Attributes:
         claim: the fence: who does not know it cannot store an outcome.
         lost: how many workers this job was lost with.
+        version: of its arguments; None is 1.
+        is_expired: whether it was claimed after the time until which it could start.
     """
 
     id: int
@@ -29,6 +33,8 @@ class Claimed(NamedTuple):
     claim: int
     lost: int
     scheduled_at: datetime | None
+    version: int | None = None
+    is_expired: bool | None = None
 
 
 class Succeeded(NamedTuple):
@@ -46,7 +52,7 @@ class Succeeded(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The job has ended for good, as `failed` or `aborted`."""
+    """The job has ended for good, as `failed` or `aborted`; one that did not run as `expired`."""
 
     job: Claimed
     failure: Failure
@@ -65,7 +71,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """The job waits again; `outcome` is retried, snoozed or interrupted.
+    """The job waits again; `outcome` is retried, snoozed, interrupted or unknown.
 
     Attributes:
         keeps_queueing_lock: False where another job with it came to wait meanwhile.
@@ -118,6 +124,16 @@ Ack = Succeeded | Failed | Returned
 def not_run(job: Claimed) -> Returned:
     """It was claimed and nobody began it: it waits again at once, and no attempt is used."""
     return Returned(job=job, outcome="interrupted", again=Again(in_seconds=0.0))
+
+
+def unknown(job: Claimed) -> Returned:
+    """Its task, or the version of its arguments, is not known here: it waits for a worker that knows it."""
+    return Returned(job=job, outcome="unknown", again=Again())
+
+
+def expired(job: Claimed) -> Failed:
+    """It did not start by its time."""
+    return Failed(job=job, failure=EXPIRED, status="expired")
 
 
 def parameters(acks: Iterable[Ack]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
@@ -54,6 +54,7 @@ class Blueprint:
         retry: RetryValue = False,
         priority: int = 0,
         lock: str | None = None,
+        strict: bool | None = None,
         limit: str | None = None,
         at_most: int | None = None,
         tokens: int | str | None = None,
@@ -64,6 +65,8 @@ class Blueprint:
         unique_for: Window | None = None,
         on_conflict: OnConflict | None = None,
         cache: Window | None = None,
+        expires: float | timedelta | datetime | None = None,
+        version: int = 1,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
         executor: ExecutorName | None = None,
@@ -120,14 +123,17 @@ class Blueprint:
             retry: Backoff, a number of retries, True, or procrastinate's RetryStrategy; a task
                 without it is not run again when its code fails.
             lock: jobs with one lock run one at a time; may name arguments.
+            strict: the jobs of the lock run in the order of their ids, whatever waits for its time.
             limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
-                arguments. `hub.limit(...)` changes the number for one key at run time.
-            unique, unique_until, unique_for, on_conflict, cache: which job keeps another one out; see
-                DeferOptions and docs/unique.md.
                 arguments. `hub.limit(...)` changes the number for one key at run time; without
                 `at_most` only that limits.
+            unique, unique_until, unique_for, on_conflict, cache: which job keeps another one out; see
+                DeferOptions and docs/unique.md.
             tokens: what a job takes of its limit's rate, 1 if nothing is said; may name arguments.
             feedback: `raise Throttled(...)` halves the number of the job's limit for a while.
+            expires: seconds, timedelta or a time with its zone; what did not start by then never does.
+            version: of the arguments; raise it where their shape changes, and say by `task.upcast` how
+                older ones are brought up.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.
@@ -229,6 +235,7 @@ class Blueprint:
         name: str | None = None,
         queue: str | None = None,
         retry: RetryValue = False,
+        version: int = 1,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
         executor: ExecutorName | None = None,
@@ -260,6 +267,7 @@ class Blueprint:
             is_transactional=transactional,
             execution=execution,
             has_feedback=feedback,
+            version=version,
         )
         self._register(task)
         return task

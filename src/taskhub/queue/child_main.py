@@ -131,7 +131,7 @@ class Child:
     def _run(self, given: Mapping[str, Any]) -> None:
         job = Claimed._make(given["job"])
         if job.scheduled_at is not None:
-            job = job._replace(scheduled_at=datetime.fromisoformat(given["job"][-1]))
+            job = job._replace(scheduled_at=datetime.fromisoformat(str(job.scheduled_at)))
         task: Task[..., Any] | None = None
         try:
             task = self._task(given["at"], job.task_name)

@@ -9,6 +9,8 @@ from psycopg.pq import PipelineStatus
 from taskhub.queue import sql
 from taskhub.queue.rows import NewJob, copy_blocks
 
+# When they are due and when they expire, where the jobs do not say it themselves.
+Times = tuple[str | None, str | None]
 # Below this many one INSERT is as fast: COPY takes a round trip more, for the ids.
 FEWEST_JOBS = 200
 
@@ -20,13 +22,18 @@ def fits(connection: Any, jobs: Sequence[NewJob]) -> bool:
         and isinstance(connection, psycopg.Connection | psycopg.AsyncConnection)
         and connection.pgconn.pipeline_status == PipelineStatus.OFF  # a pipeline knows no COPY
         and all(job.queueing_lock is None and job.unique_key is None for job in jobs)
-        and len({job.common.delay_seconds for job in jobs}) == 1
+        and len({(j.common.delay_seconds, j.common.expires_seconds) for j in jobs}) == 1
     )
 
 
 def reservation(jobs: Sequence[NewJob]) -> dict[str, Any]:
-    """The parameters of reserve_jobs, whose row says under which ids to store the jobs, and due when."""
-    return {"jobs": len(jobs), "delay_seconds": jobs[0].common.delay_seconds}
+    """The parameters of reserve_jobs, whose row says under which ids to store the jobs, and the times."""
+    first = jobs[0].common
+    return {
+        "jobs": len(jobs),
+        "delay_seconds": first.delay_seconds,
+        "expires_seconds": first.expires_seconds,
+    }
 
 
 def store(
@@ -34,12 +41,12 @@ def store(
     schema: str,
     jobs: Sequence[NewJob],
     ids: Sequence[int],
-    due: str | None,
+    times: Times,
 ) -> None:
     """Store the jobs; a row that is refused fails the transaction, as in an INSERT."""
     # A cursor of our own: the connection's may be of any class and give rows of any kind.
     with psycopg.Cursor(connection) as cursor, cursor.copy(sql.load("copy_jobs", schema)) as copy:
-        for block in copy_blocks(jobs, ids, due):
+        for block in copy_blocks(jobs, ids, *times):
             copy.write(block)
 
 
@@ -48,10 +55,10 @@ async def store_async(
     schema: str,
     jobs: Sequence[NewJob],
     ids: Sequence[int],
-    due: str | None,
+    times: Times,
 ) -> None:
     """As `store`."""
     statement = sql.load("copy_jobs", schema)
     async with psycopg.AsyncCursor(connection) as cursor, cursor.copy(statement) as copy:
-        for block in copy_blocks(jobs, ids, due):
+        for block in copy_blocks(jobs, ids, *times):
             await copy.write(block)

@@ -59,7 +59,7 @@ class Deferrer:
             reserved = connection.exec_driver_sql(self._sql("reserve_jobs"), copy.reservation(jobs))
             row = reserved.one()
             with _errors_of(connection):
-                copy.store(driver, self.settings.schema, jobs, row.ids, row.due)
+                copy.store(driver, self.settings.schema, jobs, row.ids, (row.due, row.expires))
             return JobIds(row.ids)
         return self._insert(connection, jobs)
 
@@ -79,7 +79,9 @@ class Deferrer:
             )
             row = reserved.one()
             with _errors_of(connection):
-                await copy.store_async(driver, self.settings.schema, jobs, row.ids, row.due)
+                await copy.store_async(
+                    driver, self.settings.schema, jobs, row.ids, (row.due, row.expires)
+                )
             return JobIds(row.ids)
         return await connection.run_sync(self._insert, jobs)
 
@@ -102,8 +104,8 @@ class Deferrer:
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
-                [(ids, due)] = cursor.fetchall()
-                copy.store(connection, self.settings.schema, jobs, ids, due)
+                [(ids, *times)] = cursor.fetchall()
+                copy.store(connection, self.settings.schema, jobs, ids, (times[0], times[1]))
                 return JobIds(ids)
             statement, ids = self._sql(statement_for(jobs)), JobIds()
             with connection.transaction() if _is_divided(jobs) else nullcontext():
@@ -117,8 +119,10 @@ class Deferrer:
         async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
             if copy.fits(connection, jobs):
                 await cursor.execute(self._sql("reserve_jobs"), copy.reservation(jobs))
-                [(ids, due)] = await cursor.fetchall()
-                await copy.store_async(connection, self.settings.schema, jobs, ids, due)
+                [(ids, *times)] = await cursor.fetchall()
+                await copy.store_async(
+                    connection, self.settings.schema, jobs, ids, (times[0], times[1])
+                )
                 return JobIds(ids)
             statement, ids = self._sql(statement_for(jobs)), JobIds()
             async with connection.transaction() if _is_divided(jobs) else nullcontext():

@@ -15,7 +15,7 @@ logger = logging.getLogger("taskhub.events")
 
 EventName = Literal[
     "job.deferred", "job.started", "job.succeeded", "job.retried", "job.failed",
-    "job.rescued", "job.cancelled", "job.snoozed",
+    "job.rescued", "job.cancelled", "job.snoozed", "task.unknown",
 ]  # fmt: skip
 
 # A plain hook runs on the worker's loop, between two jobs.

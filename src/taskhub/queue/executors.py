@@ -55,7 +55,18 @@ class Pools:
         self.tell: Callable[[], None] = lambda: None
         self._hub = hub
         self._concurrency = concurrency
+        self._unknown: set[tuple[str, int]] = set()
         self._children: Children | None = None
+
+    def warn_unknown(self, job: Claimed) -> None:
+        """Log that no task here can take this job; once for each task and version."""
+        known = (job.task_name, job.version or 1)
+        if known not in self._unknown:
+            self._unknown.add(known)
+            logger.warning(
+                "task is not known here, its jobs wait for a worker that knows it",
+                extra={"job_id": job.id, "task": job.task_name, "version": known[1]},
+            )
 
     @property
     def children(self) -> Children:

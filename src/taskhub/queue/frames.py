@@ -31,4 +31,4 @@ def as_json(value: Any) -> bytes:
 def claimed_as_list(job: Claimed) -> list[Any]:
     """A claimed job as JSON can hold it."""
     at = job.scheduled_at.isoformat() if job.scheduled_at is not None else None
-    return [*job[:-1], at]
+    return list(job._replace(scheduled_at=at))  # type: ignore[arg-type]  # text, on its way

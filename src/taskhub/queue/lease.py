@@ -1,11 +1,12 @@
 """A worker's lease: registered once, renewed from a thread of its own, and what happens to the dead."""
 
+import json
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -38,8 +39,12 @@ async def register(
     concurrency: int,
     lease_seconds: float,
     crons: Sequence[str] = (),
+    versions: Mapping[str, int] | None = None,
 ) -> Registration:
-    """Enter this process among the living, under an id that no worker had before."""
+    """Enter this process among the living, under an id that no worker had before.
+
+    `versions` are those of the tasks whose version is not 1.
+    """
     cursor = await connection.execute(
         sql.load("register_worker", schema),
         {
@@ -50,6 +55,7 @@ async def register(
             "queues": list(queues) if queues is not None else None,
             "tasks": sorted(tasks),
             "crons": sorted(crons),
+            "versions": json.dumps(dict(versions or {})),
             "concurrency": concurrency,
             "lease_seconds": lease_seconds,
         },

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from taskhub.queue import sealing, unique
+from taskhub.queue.expiry import read_expires
 from taskhub.queue.rates import read_tokens
 from taskhub.queue.rows import Common, NewJob
 from taskhub.queue.storable import (
@@ -18,6 +19,7 @@ from taskhub.queue.storable import (
     check_priority,
     check_text,
 )
+from taskhub.queue.strictness import check_strict
 
 if TYPE_CHECKING:
     from taskhub.queue.task import Task
@@ -34,6 +36,8 @@ class DeferOptions(TypedDict, total=False):
         queue: at most 40 bytes.
         priority: the higher runs first; 0 if nothing is said.
         lock: jobs with one lock run one at a time; may name arguments, "document:{document_id}".
+        strict: the jobs of the lock run in the order of their ids, and one that waits for its time, a
+            retry for one, holds up those behind it.
         limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name arguments.
         at_most: how many, unless `hub.limit(...)` says otherwise for the key; without it only that does.
         tokens: what the job takes of its limit's rate, 1 if nothing is said; a number, or text that names
@@ -49,6 +53,8 @@ class DeferOptions(TypedDict, total=False):
             returned, with its result: "30s", "10m", "1h", "7d", timedelta or seconds.
         delay: seconds or timedelta from now, on the database's clock.
         at: a time with its zone, instead of delay.
+        expires: seconds or timedelta from now on the database's clock, or a time with its zone; a job
+            that did not start by then ends as cancelled, with the reason "expired".
         session: the SQLAlchemy Session, AsyncSession or Connection whose transaction the job joins.
         connection: or a psycopg connection, sync or async.
         autocommit: the job commits by itself, whatever is open around it.
@@ -57,6 +63,7 @@ class DeferOptions(TypedDict, total=False):
     queue: str
     priority: int
     lock: str
+    strict: bool
     limit: str
     at_most: int
     tokens: int | str
@@ -69,6 +76,7 @@ class DeferOptions(TypedDict, total=False):
     cache: unique.Window | None
     delay: float | timedelta
     at: datetime
+    expires: float | timedelta | datetime
     session: Any
     connection: Any
     autocommit: bool
@@ -81,6 +89,7 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
         raise TypeError("give delay or at, not both")
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     rule = unique.Uniqueness.of(options).check_history(task.hub.settings.history_days)
+    expires_seconds, expires_at = read_expires(options.get("expires"), seconds, at)
     common = Common(
         queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
         task_name=task.name,
@@ -92,6 +101,10 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
         unique_replace=rule.replaces,
         unique_seconds=rule.seconds,
         cache_seconds=rule.cache_seconds,
+        is_strict=check_strict(options),
+        version=task.stored_version,
+        expires_seconds=expires_seconds,
+        expires_at=expires_at,
     )
     parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
     templates = [(key, options.get(key)) for key in TEMPLATES]

@@ -27,6 +27,15 @@ class Retry(Outcome):
         self.at = at
 
 
+class RetryAt(Retry):
+    """Run this job again at a time, which must carry a time zone, using up an attempt."""
+
+    def __init__(self, when: datetime) -> None:
+        if not isinstance(when, datetime):
+            raise TypeError(f"when must be a datetime, got {when!r:.100}")
+        super().__init__(at=when)
+
+
 class Snooze(Outcome):
     """Put this job back for `seconds`, using up no attempt: nothing went wrong, it is too early."""
 

@@ -24,6 +24,10 @@ class Common(NamedTuple):
     unique_replace: bool | None = None
     unique_seconds: float | None = None
     cache_seconds: float | None = None
+    is_strict: bool | None = None
+    version: int | None = None
+    expires_seconds: float | None = None
+    expires_at: datetime | None = None
 
 
 class NewJob(NamedTuple):
@@ -58,13 +62,15 @@ def _named(job: NewJob) -> Iterator[tuple[str, Any]]:
     yield from zip(NewJob._fields[1:], job[1:], strict=True)
 
 
-def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> Iterator[bytes]:
-    """What copy_jobs reads; `due` is for jobs without a time of their own."""
+def copy_blocks(
+    jobs: Sequence[NewJob], ids: Sequence[int], due: str | None, expires: str | None = None
+) -> Iterator[bytes]:
+    """What copy_jobs reads; `due` and `expires` are for jobs without times of their own."""
     for start in range(0, len(jobs), ROWS_AT_ONCE):
         end = start + ROWS_AT_ONCE
         rows = [
             f"{job_id}\t{_escaped(args)}\t{_word(lock)}\t{_word(limit)}\t{_word(fair)}"
-            f"\t{_number(tokens)}\t{_line_end(common, due)}\n"
+            f"\t{_number(tokens)}\t{_line_end(common, due, expires)}\n"
             for job_id, (common, args, lock, _, limit, fair, _, tokens) in zip(
                 ids[start:end], jobs[start:end], strict=True
             )
@@ -73,10 +79,14 @@ def copy_blocks(jobs: Sequence[NewJob], ids: Sequence[int], due: str | None) -> 
 
 
 @lru_cache
-def _line_end(common: Common, due: str | None) -> str:
+def _line_end(common: Common, due: str | None, expires: str | None) -> str:
     """The fields of copy_jobs that are the same for all jobs of one call."""
     at = due if common.at is None else common.at.isoformat()
-    fields = (common.queue_name, common.task_name, common.priority, at, common.at_most)
+    until = expires if common.expires_at is None else common.expires_at.isoformat()
+    fields = (
+        common.queue_name, common.task_name, common.priority, at, common.at_most,
+        common.is_strict or False, common.version, until,
+    )  # fmt: skip
     return "\t".join(_word(None if field is None else str(field)) for field in fields)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from procrastinate import jobs
 
-from taskhub.queue import executors, joblogs, progress
+from taskhub.queue import acks, executors, joblogs, progress, versions
 from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from taskhub.queue.task import Task
 
 logger = logging.getLogger("taskhub.worker")
-UNKNOWN_TASK_SECONDS = 30.0
 STUCK_SECONDS = 5.0
 
 
@@ -132,16 +131,18 @@ class Run:
     async def _go(self) -> None:
         # No more calls than needed: this runs ten thousand times a second.
         self._began = time.monotonic()
+        task, job = self._task, self.job
+        if task is None or job.is_expired or (job.version or 1) > task.version:
+            self._end_unrun()
+            return
         if self.hub.hooks.wanted("job.started"):
             self.hub.hooks.emit(self._event("job.started"))
         ack: Ack | Stored
         try:
-            if self._task is None:
-                ack = self._unknown()
-            else:
-                result = await executors.run(self._task, self.job, self._context, self._pools)
-                is_stored = self._task.is_transactional
-                ack = Stored(self.job) if is_stored else Succeeded(self.job, result)
+            if job.version != task.stored_version:
+                job = job._replace(args=versions.bring_up(task, job.args, job.version or 1))
+            result = await executors.run(task, job, self._context, self._pools)
+            ack = Stored(job) if task.is_transactional else Succeeded(self.job, result)
         except asyncio.CancelledError:
             ack = self._aborted()
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
@@ -159,14 +160,15 @@ class Run:
             ack = ack._replace(log=log) if isinstance(ack, Succeeded) else replace(ack, log=log)
         self._on_end(self, ack)
 
-    def _unknown(self) -> Ack:
-        logger.error(
-            "no task of this name is known here; the job waits",
-            extra={"job_id": self.job.id, "task": self.job.task_name},
-        )
-        return Returned(
-            job=self.job, outcome="snoozed", again=Again(in_seconds=UNKNOWN_TASK_SECONDS)
-        )
+    def _end_unrun(self) -> None:
+        self._ended = self._began
+        if self._is_giving_back:
+            return
+        if self.job.is_expired:
+            self._on_end(self, acks.expired(self.job))
+            return
+        self._pools.warn_unknown(self.job)
+        self._on_end(self, acks.unknown(self.job))
 
     def _raised(self, error: Exception) -> Ack:
         self._error = self._shown(error)
@@ -208,6 +210,8 @@ class Run:
     def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""
         name = _event(ack)
+        if name is None:
+            return
         is_logged = logger.isEnabledFor(logging.INFO)
         if not is_logged and not self.hub.hooks.wanted(name):
             self._error = None
@@ -265,9 +269,11 @@ def comes_back(task: Task[..., Any] | None, job: Claimed, error: Exception) -> A
         return None
 
 
-def _event(ack: Ack | Stored) -> EventName:
+def _event(ack: Ack | Stored) -> EventName | None:
     if isinstance(ack, Succeeded | Stored):
         return "job.succeeded"
     if isinstance(ack, Failed):
         return "job.failed" if ack.status == "failed" else "job.cancelled"
+    if ack.outcome == "unknown":
+        return None
     return "job.retried" if ack.outcome == "retried" else "job.snoozed"

@@ -96,6 +96,8 @@ class JobDetail:
 
     Attributes:
         unique_key: the key it has; None where it never had one, or another job has it by now.
+        version: of its arguments; None is 1.
+        expires_at: it never starts after this; None once it succeeded.
     """
 
     id: int
@@ -109,6 +111,8 @@ class JobDetail:
     queueing_lock: str | None
     args: dict[str, Any] | None
     result: Any
+    version: int | None
+    expires_at: datetime | None
     abort_requested: bool
     deferred_at: datetime | None
     scheduled_at: datetime | None

@@ -135,7 +135,7 @@ def check_priority(value: int) -> int:
     return value
 
 
-def check_at(value: datetime) -> datetime:
+def check_at(value: datetime, what: str = "at") -> datetime:
     """`value`, if it is one point in time that every reader of the row can hold.
 
     Raises:
@@ -143,12 +143,12 @@ def check_at(value: datetime) -> datetime:
         BadArgument: it has no time zone, or its year is at the very edge.
     """
     if not isinstance(value, datetime):
-        raise TypeError(f"at must be a datetime, got {value!r:.100}")
+        raise TypeError(f"{what} must be a datetime, got {value!r:.100}")
     if value.utcoffset() is None:
-        raise BadArgument(f"at must carry a time zone, got {value.isoformat()}")
+        raise BadArgument(f"{what} must carry a time zone, got {value.isoformat()}")
     if value.year not in YEARS or value.astimezone(UTC).year not in YEARS:
         raise BadArgument(
-            f"at must be of a year from {YEARS[0]} to {YEARS[-1]}, got {value.isoformat()}"
+            f"{what} must be of a year from {YEARS[0]} to {YEARS[-1]}, got {value.isoformat()}"
         )
     return value
 

@@ -16,6 +16,7 @@ from typing_extensions import Unpack
 from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.execution import Execution, ExecutorName
+from taskhub.queue.expiry import read_expires
 from taskhub.queue.jobs import Job
 from taskhub.queue.limits import check_declared
 from taskhub.queue.options import TEMPLATES, DeferOptions, row_writer
@@ -23,7 +24,9 @@ from taskhub.queue.reading import Reader
 from taskhub.queue.retries import RetryValue, strategy
 from taskhub.queue.rows import NewJob
 from taskhub.queue.storable import MAX_NAME_BYTES, MAX_TASK_BYTES, check_text
+from taskhub.queue.strictness import check_strict
 from taskhub.queue.unique import JobIds, Uniqueness
+from taskhub.queue.versions import Upcaster, check_step, check_version
 
 if TYPE_CHECKING:
     from taskhub.queue.context import Context
@@ -49,11 +52,14 @@ class Task(Generic[P, R]):
     crons: list[DeclaredCron] = field(default_factory=list)
     execution: Execution | None = None
     has_feedback: bool = False
+    version: int = 1
+    upcasters: dict[int, Upcaster] = field(default_factory=dict)
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         refuse_star_args(self.function)
         strategy(self.retry)
+        check_version(self.version)
         check_text(self.name, "task name", MAX_TASK_BYTES)
         if self.declared_queue is not None:
             check_text(self.declared_queue, "queue", MAX_NAME_BYTES)
@@ -88,6 +94,8 @@ class Task(Generic[P, R]):
             self.parameters.check_template(tokens, "tokens")
         told = {**self.options_given, **options}
         check_declared(told, self.has_feedback)
+        check_strict(told)
+        read_expires(told.get("expires"), None, None)
         Uniqueness.of(told)
         if told.get("cache") is not None and self.parameters.secrets:
             named = ", ".join(sorted(self.parameters.secrets))
@@ -116,6 +124,27 @@ class Task(Generic[P, R]):
     @cached_property
     def _reader(self) -> Reader:
         return Reader.of(self.parameters)
+
+    @property
+    def stored_version(self) -> int | None:
+        """The version as it is stored with jobs: None is 1."""
+        return None if self.version == 1 else self.version
+
+    def upcast(self, version: int, /) -> Callable[[Upcaster], Upcaster]:
+        """Declare how arguments of `version` become those of the next one; called before they are read.
+
+        The function gets the stored arguments by name, as JSON gives them, and returns the new ones.
+
+        Raises:
+            ValueError: the version is not below the task's own, or has a step already.
+        """
+        check_step(self, version)
+
+        def declare(step: Upcaster) -> Upcaster:
+            self.upcasters[version] = step
+            return step
+
+        return declare
 
     def call(self, stored: str, context: Context, session: Any = None) -> Any:
         """Call the function for a worker, with what is stored; a coroutine if it is asynchronous.

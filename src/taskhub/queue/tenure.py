@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from taskhub.queue import lease, sql
+from taskhub.queue import lease, sql, versions
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batches import Batches
 from taskhub.queue.crons import declared
@@ -74,6 +74,7 @@ class Tenure:
             queues=terms.queues,
             tasks=list(terms.hub.tasks),
             crons=[cron.name for cron in declared(terms.hub)],
+            versions=versions.told(terms.hub.tasks),
             concurrency=terms.concurrency,
             lease_seconds=settings.lease_seconds,
         )
@@ -137,6 +138,11 @@ class Tenure:
     def upkeep_due_in_seconds(self) -> float:
         """When the next look at dead workers is due."""
         return self._upkeep.due_in_seconds
+
+    @property
+    def cancels_due_in_seconds(self) -> float:
+        """When requests to stop running jobs are looked for next."""
+        return self._upkeep.cancels_due_in_seconds
 
     def stop_work(self) -> None:
         """Stop what runs, and the lease: other workers may take the jobs from now on."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("taskhub.worker")
 CANCEL_SECONDS = 1.0
 SILENT = "the worker stopped renewing its lease"
+EXPIRE_SECONDS = 1.0
 
 
 class Upkeep:
@@ -39,6 +40,7 @@ class Upkeep:
         self._lease_seconds = hub.settings.lease_seconds
         now = time.monotonic()
         self._next_cancels = now
+        self._next_expiry = now
         self._next_round = now
         self._next_slow_round = now
         self._next_rescue = now + wait_seconds
@@ -50,6 +52,11 @@ class Upkeep:
     def due_in_seconds(self) -> float:
         """How long nothing is due."""
         return max(0.0, self._next_round - time.monotonic())
+
+    @property
+    def cancels_due_in_seconds(self) -> float:
+        """When requests to stop running jobs are looked for next."""
+        return max(0.0, self._next_cancels - time.monotonic())
 
     async def look(
         self,
@@ -65,11 +72,14 @@ class Upkeep:
         if runs and now >= self._next_cancels:
             self._next_cancels = now + CANCEL_SECONDS
             await self._cancel(connection, runs)
+        if now >= self._next_expiry:
+            await self._expire(connection)
         if now < self._next_round:
             return []
         self._next_round = now + self._lease_seconds / 3
         if now >= self._next_rescue:
             await self._rescue(connection)
+        await self._tell_unknown(connection)
         if now >= self._next_slow_round:
             self._next_slow_round = now + self._lease_seconds
             await extend_history(connection, self._schema)
@@ -98,6 +108,40 @@ class Upkeep:
                 run = runs.get(row["job_id"])
                 if run is not None and run.job.claim == row["claim"]:
                     run.cancel(row["reason"])
+
+    async def _expire(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """End jobs that did not start by their time, a bounded number."""
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(sql.load("expire_jobs", self._schema))
+            ended = await cursor.fetchall()
+        # More are left, perhaps: the next turn looks again.
+        self._next_expiry = time.monotonic() + (0.0 if ended else EXPIRE_SECONDS)
+        for row in ended:
+            self._hub.hooks.emit(
+                JobEvent("job.cancelled", row["id"], row["task_name"], row["queue_name"])
+            )
+
+    async def _tell_unknown(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Say which waiting jobs no live worker can run; once a task and grace time in the fleet."""
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(
+                sql.load("tell_unknown", self._schema),
+                {"grace_seconds": self._hub.settings.unknown_task_grace_seconds},
+            )
+            untold = await cursor.fetchall()
+        for row in untold:
+            logger.error(
+                "no live worker knows the task of waiting jobs",
+                extra={
+                    "task": row["task_name"],
+                    "version": row["version"],
+                    "waiting": row["jobs"],
+                    "since": row["since"].isoformat(),
+                },
+            )
+            self._hub.hooks.emit(
+                JobEvent("task.unknown", row["job_id"], row["task_name"], row["queue_name"])
+            )
 
     async def _rescue(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Give back the jobs of dead workers, and take those workers off the living."""

@@ -248,7 +248,8 @@ class Worker:
         if answer is not None and not answer.was_complete:
             waits.append(settings.poll_seconds)
         if self._tenure.is_busy:
-            waits.append(1.0)  # somebody may ask that they stop
+            # Somebody may ask that they stop.
+            waits.append(max(self._tenure.cancels_due_in_seconds, 0.001))
         if self._drain_deadline is not None:
             waits.append(max(self._drain_deadline - time.monotonic(), 0.0))
         return min(waits)

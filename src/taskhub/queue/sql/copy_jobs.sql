@@ -4,6 +4,8 @@
 -- the caller's connection speaks.
 COPY {schema}.procrastinate_jobs
     (
-        id, args, lock, limit_key, fair_key, tokens, queue_name, task_name, priority, scheduled_at, at_most
+        id, args, lock, limit_key, fair_key, tokens, queue_name, task_name, priority,
+        scheduled_at, at_most,
+        is_strict, version, expires_at
     )
 FROM STDIN WITH (ENCODING 'UTF8')

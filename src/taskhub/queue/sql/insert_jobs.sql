@@ -6,7 +6,7 @@
 INSERT INTO {schema}.procrastinate_jobs
     (
         queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most,
-        fair_key, tokens
+        fair_key, tokens, is_strict, version, expires_at
     )
 SELECT
     job.queue_name,
@@ -19,7 +19,10 @@ SELECT
     job.limit_key,
     job.at_most,
     job.fair_key,
-    job.tokens
+    job.tokens,
+    coalesce(job.is_strict, false),
+    job.version,
+    coalesce(job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds))
 FROM ROWS FROM (
     json_to_recordset(%(jobs)s::text::json) AS (
         queue_name varchar,
@@ -33,7 +36,11 @@ FROM ROWS FROM (
         limit_key text,
         at_most integer,
         fair_key text,
-        tokens integer
+        tokens integer,
+        is_strict boolean,
+        version integer,
+        expires_seconds double precision,
+        expires_at timestamptz
     )
 ) WITH ORDINALITY AS job
 ORDER BY job.ordinality

@@ -5,11 +5,11 @@ WITH living AS (
     RETURNING id
 ), registered AS (
     INSERT INTO {schema}.workers (
-        id, host, pid, name, version, queues, tasks, crons, concurrency, lease_seconds
+        id, host, pid, name, version, queues, tasks, crons, versions, concurrency, lease_seconds
     )
     SELECT
         living.id, %(host)s::text, %(pid)s::integer, %(name)s::text, %(version)s::text,
-        %(queues)s::text[], %(tasks)s::text[], %(crons)s::text[],
+        %(queues)s::text[], %(tasks)s::text[], %(crons)s::text[], %(versions)s::text::jsonb,
         %(concurrency)s::integer,
         %(lease_seconds)s::double precision
     FROM living

@@ -70,9 +70,7 @@ WITH RECURSIVE holders AS (
     SET status = dead.next_status,
         gate = CASE
             WHEN dead.next_status <> 'todo' THEN 0
-            WHEN j.lock IS NOT NULL THEN 2
-            WHEN j.limit_key IS NOT NULL THEN 3
-            ELSE 0
+            ELSE {schema}.gate_of_v1(false, j.lock, j.limit_key)
         END,
         lost = j.lost + 1,
         abort_requested = false,

@@ -31,18 +31,15 @@ WITH asked AS (
 ), back AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = 'todo',
-        gate = CASE
-            WHEN placed.due_at > clock_timestamp() THEN 1
-            WHEN j.lock IS NOT NULL THEN 2
-            WHEN j.limit_key IS NOT NULL THEN 3
-            ELSE 0
-        END,
+        gate = {schema}.gate_of_v1(coalesce(placed.due_at > clock_timestamp(), false), j.lock, j.limit_key),
         attempts = 0,
         lost = 0,
         interrupted = 0,
         claim = j.claim + (j.status::text = 'cancelled')::integer,
         scheduled_at = placed.due_at,
         finished_at = NULL,
+        -- It would end again at once: who retries it wants it to run.
+        expires_at = CASE WHEN j.expires_at > clock_timestamp() THEN j.expires_at END,
         worker_id = NULL,
         abort_requested = false,
         -- Only one job with a queueing lock may wait.
