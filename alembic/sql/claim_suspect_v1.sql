@@ -40,5 +40,5 @@ BEGIN
     WHERE j.ctid = chosen.place
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
-        j.attempts, j.claim, j.lost, j.scheduled_at;
+        j.attempts, j.claim, j.lost, j.scheduled_at, coalesce(j.place, j.id);
 END $$

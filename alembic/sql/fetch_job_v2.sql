@@ -19,10 +19,11 @@ BEGIN
     FROM promote_due_v1('-infinity') AS d
     CROSS JOIN take_notes_v1(0) AS n
     CROSS JOIN LATERAL promote_locks_v1(d.locks || n.locks) AS p;
-    FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names) AS l LOOP
+    PERFORM share_turns_v1(target_queue_names, 1, 0);
+    FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names, 0) AS l LOOP
         SELECT c.id INTO _job_id
         FROM claim_ruled_v1(
-            p_worker_id, _lane.queue_name, _lane.priority, 0, 1, coalesce(_rooms, '{}')
+            p_worker_id, _lane.queue_name, _lane.priority, -1, 1, coalesce(_rooms, '{}')
         ) AS c
         WHERE c.id IS NOT NULL;
         EXIT WHEN FOUND;

@@ -64,6 +64,7 @@ BEGIN
                 WHEN before.again_at > clock_timestamp() THEN 1
                 WHEN coalesce(before.lock, j.lock) IS NOT NULL THEN 2
                 WHEN j.limit_key IS NOT NULL THEN 3
+                WHEN j.fair_key IS NOT NULL THEN 6
                 ELSE 0
             END,
             attempts = j.attempts + (before.outcome IN ('failed', 'aborted', 'retried'))::integer,
@@ -75,11 +76,13 @@ BEGIN
             lock = coalesce(before.lock, j.lock),
             queueing_lock = CASE WHEN before.drop_queueing_lock THEN NULL ELSE j.queueing_lock END,
             abort_requested = false,
-            worker_id = CASE WHEN before.next_status <> 'todo' THEN j.worker_id END
+            worker_id = CASE WHEN before.next_status <> 'todo' THEN j.worker_id END,
+            place = NULL
         FROM before
         WHERE j.ctid = before.place
         RETURNING
             j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.lock, j.limit_key,
+            j.gate, j.priority, j.fair_key,
             before.old_lock, before.outcome, before.traceback, before.fingerprint, before.log,
             CASE WHEN before.is_worn_out THEN 'Interrupted' ELSE before.error_class END AS error_class,
             CASE
@@ -96,6 +99,9 @@ BEGIN
             c.outcome::attempt_outcome, c.queue_name, c.task_name, _worker_id, c.started_at,
             clock_timestamp(), c.error_class, c.error_message, c.traceback, c.fingerprint, c.log
         FROM changed AS c
+    ), turns AS (
+        INSERT INTO fair_notes (queue_name, priority, fair_key)
+        SELECT DISTINCT c.queue_name, c.priority, c.fair_key FROM changed AS c WHERE c.gate = 6
     ), locks AS (
         SELECT c.lock FROM changed AS c WHERE c.lock IS NOT NULL
         UNION

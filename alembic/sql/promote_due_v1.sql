@@ -39,10 +39,19 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
-        SET gate = CASE WHEN j.lock IS NOT NULL THEN 2 WHEN j.limit_key IS NOT NULL THEN 3 ELSE 0 END
+        SET gate = CASE
+            WHEN j.lock IS NOT NULL THEN 2
+            WHEN j.limit_key IS NOT NULL THEN 3
+            WHEN j.fair_key IS NOT NULL THEN 6
+            ELSE 0
+        END
         FROM due
         WHERE j.ctid = due.place
-        RETURNING j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at
+        RETURNING
+            j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at, j.priority, j.fair_key
+    ), noted AS (
+        INSERT INTO fair_notes (queue_name, priority, fair_key)
+        SELECT DISTINCT moved.queue_name, moved.priority, moved.fair_key FROM moved WHERE moved.gate = 6
     )
     SELECT
         array_agg(DISTINCT moved.lock) FILTER (WHERE moved.lock IS NOT NULL),

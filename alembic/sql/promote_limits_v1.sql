@@ -51,7 +51,7 @@ BEGIN
         CONTINUE WHEN NOT _waits AND _ruled IS NULL;
         SELECT count(*) INTO _taken
         FROM procrastinate_jobs AS j
-        WHERE j.limit_key = _key.name AND j.gate = 0 AND j.status IN ('todo', 'doing');
+        WHERE j.limit_key = _key.name AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing');
         _room := coalesce(_ruled, _declared, 2147483647) - _taken;
         IF _room > 0 AND _waits THEN
             WITH chosen AS MATERIALIZED (
@@ -63,10 +63,15 @@ BEGIN
                 FOR UPDATE SKIP LOCKED
             ), moved AS (
                 UPDATE procrastinate_jobs AS j
-                SET gate = 0
+                SET gate = CASE WHEN j.fair_key IS NOT NULL AND j.place IS NULL THEN 6 ELSE 0 END
                 FROM chosen
                 WHERE j.ctid = chosen.place
-                RETURNING j.queue_name
+                RETURNING j.queue_name, j.gate, j.priority, j.fair_key
+            ), noted AS (
+                INSERT INTO fair_notes (queue_name, priority, fair_key)
+                SELECT DISTINCT moved.queue_name, moved.priority, moved.fair_key
+                FROM moved
+                WHERE moved.gate = 6
             )
             SELECT array_agg(DISTINCT moved.queue_name), count(*) INTO _moved, _rows FROM moved;
             _queues := _queues || _moved;
@@ -77,7 +82,7 @@ BEGIN
             WITH chosen AS MATERIALIZED (
                 SELECT j.ctid AS place
                 FROM procrastinate_jobs AS j
-                WHERE j.limit_key = _key.name AND j.gate = 0 AND j.status IN ('todo', 'doing')
+                WHERE j.limit_key = _key.name AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing')
                   AND j.status::text = 'todo'
                 ORDER BY j.priority, j.id DESC
                 LIMIT - _room

@@ -29,6 +29,7 @@ BEGIN
             WHEN retry_at > clock_timestamp() THEN 1
             WHEN coalesce(new_lock, j.lock) IS NOT NULL THEN 2
             WHEN j.limit_key IS NOT NULL THEN 3
+            WHEN j.fair_key IS NOT NULL THEN 6
             ELSE 0
         END,
         abort_requested = false,
@@ -40,8 +41,11 @@ BEGIN
         worker_id = NULL,
         priority = coalesce(new_priority, j.priority),
         queue_name = coalesce(new_queue_name, j.queue_name),
-        lock = coalesce(new_lock, j.lock)
+        lock = coalesce(new_lock, j.lock),
+        place = NULL
     WHERE j.id = $1;
+    INSERT INTO fair_notes (queue_name, priority, fair_key)
+    SELECT j.queue_name, j.priority, j.fair_key FROM procrastinate_jobs AS j WHERE j.id = $1 AND j.gate = 6;
     INSERT INTO attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at
     )

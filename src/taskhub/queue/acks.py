@@ -16,6 +16,7 @@ class Claimed(NamedTuple):
     Attributes:
         claim: the fence: who does not know it cannot store an outcome.
         lost: how many workers this job was lost with.
+        place: where it stood in its lane: its id, or where its fair key's turn put it.
     """
 
     id: int
@@ -29,6 +30,7 @@ class Claimed(NamedTuple):
     claim: int
     lost: int
     scheduled_at: datetime | None
+    place: float
 
 
 class Succeeded(NamedTuple):

@@ -47,6 +47,7 @@ class Blueprint:
         lock: str | None = None,
         limit: str | None = None,
         at_most: int | None = None,
+        fair_key: str | None = None,
         queueing_lock: str | None = None,
         aliases: tuple[str, ...] = (),
         transactional: bool = False,
@@ -68,6 +69,8 @@ class Blueprint:
             lock: jobs with one lock run one at a time; may name arguments.
             limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
                 arguments. `hub.limit(...)` changes the number for one key at run time.
+            fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
+                `hub.weigh(...)` gives a key more turns.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.

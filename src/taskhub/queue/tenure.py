@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Terms:
     conninfo: str
     name: str
     queues: Sequence[str] | None
+    weights: Mapping[str, int] | None = None
     concurrency: int
     pools: Pools
     wake: Callable[[], None]
@@ -56,7 +57,13 @@ class Tenure:
         self._registration = registration
         self._schema = settings.schema
         self.pending = Pending(settings.schema, registration.worker_id)
-        self._ticker = Ticker(settings.schema, registration.worker_id, terms.queues)
+        self._ticker = Ticker(
+            settings.schema,
+            registration.worker_id,
+            terms.queues,
+            weights=terms.weights,
+            ageing_seconds=settings.priority_ageing_seconds,
+        )
         self._upkeep = Upkeep(terms.hub, registration.worker_id)
         self._heartbeat = lease.Heartbeat(
             terms.conninfo,

@@ -17,6 +17,7 @@ import psycopg
 from taskhub import db, migrations
 from taskhub.queue import joblogs, notify, scheduler
 from taskhub.queue.executors import Pools
+from taskhub.queue.shares import check_weights
 from taskhub.queue.tenure import PREPARED, Tenure, Terms
 from taskhub.queue.tick import Answer
 
@@ -31,7 +32,8 @@ class Worker:
     """Runs the jobs of a hub's tasks in this process.
 
     Args:
-        queues: their names; None is every queue.
+        queues: their names; None is every queue. A mapping of names to weights, whole numbers, gives
+            each its share of the slots, and what one leaves to the others.
         concurrency: jobs at once; default: the settings'.
         wait: False ends as soon as no job is ready and none runs.
         signals: SIGTERM and SIGINT drain, a second one stops at once; main thread only.
@@ -53,6 +55,7 @@ class Worker:
     ) -> None:
         self.hub = hub
         self.queues = list(queues) if queues is not None else None
+        self.weights = check_weights(queues) if queues is not None else None
         self.concurrency = concurrency or hub.settings.concurrency
         self.wait = wait
         self.name = name
@@ -85,6 +88,7 @@ class Worker:
             conninfo=self._conninfo,
             name=self.name,
             queues=self.queues,
+            weights=self.weights,
             concurrency=self.concurrency,
             pools=pools,
             wake=self._wake.set,

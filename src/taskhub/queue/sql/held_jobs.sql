@@ -4,7 +4,7 @@
 -- Index: jobs_running.
 SELECT
     j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text AS args,
-    j.attempts, j.claim, j.lost, j.scheduled_at
+    j.attempts, j.claim, j.lost, j.scheduled_at, coalesce(j.place, j.id) AS place
 FROM {schema}.procrastinate_jobs AS j
 WHERE j.worker_id = %(worker_id)s::bigint
   AND j.status = 'doing'
