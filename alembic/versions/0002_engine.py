@@ -394,7 +394,8 @@ def downgrade() -> None:
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (
-        "ready", "due", "behind", "occupant", "limited", "slots", "parked", "fair", "window", "suspect", "running", "ended",
+        "ready", "due", "behind", "occupant", "limited", "slots", "parked", "fair", "window", "suspect",
+        "running", "ended",
     ):  # fmt: skip
         op.execute(f"DROP INDEX {schema}.jobs_{index}")
     op.execute(f"DROP INDEX {schema}.procrastinate_jobs_queueing_lock_idx_v1")

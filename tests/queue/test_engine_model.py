@@ -31,11 +31,12 @@ WORKERS = 2
 LOCKS = (None, "a", "a", "b")
 LIMITS = {"x": 2, "y": 1}
 LEASE_SECONDS = 60.0
-# Lock, limit, priority, and whether it is for later.
+# Lock, limit, fair key, priority, and whether it is for later.
 JOBS = st.lists(
     st.tuples(
         st.sampled_from(LOCKS),
         st.sampled_from((None, None, *LIMITS)),
+        st.sampled_from((None, "f", "g")),
         st.integers(0, 1),
         st.sampled_from([False, False, True]),
     ),
@@ -68,6 +69,7 @@ class Engine(RuleBasedStateMachine):
         self.admin = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
         self.admin.execute(
             "TRUNCATE taskhub.procrastinate_jobs, taskhub.attempts, taskhub.lock_notes, "
+            "taskhub.fair_notes, taskhub.fair_keys, taskhub.fair_lanes, "
             "taskhub.workers, taskhub.procrastinate_workers CASCADE"
         )
         self.deferrers = [psycopg.connect(self.url) for _ in range(DEFERRERS)]
@@ -106,7 +108,7 @@ class Engine(RuleBasedStateMachine):
         self.loop.close()
 
     @initialize(jobs=JOBS)
-    def begin(self, jobs: list[tuple[str | None, str | None, int, bool]]) -> None:
+    def begin(self, jobs: list[tuple[str | None, str | None, str | None, int, bool]]) -> None:
         self.defer(0, jobs, "commit")
 
     # Jobs come. Hypothesis leaves some rules out of each example: what every one needs is one rule. And
@@ -119,17 +121,17 @@ class Engine(RuleBasedStateMachine):
         then=st.sampled_from(["commit", "commit", "leave open", "roll back"]),
     )
     def defer(
-        self, n: int, jobs: list[tuple[str | None, str | None, int, bool]], then: str
+        self, n: int, jobs: list[tuple[str | None, str | None, str | None, int, bool]], then: str
     ) -> None:
-        for lock, limit, priority, is_future in jobs:
+        for lock, limit, fair_key, priority, is_future in jobs:
             row = (
                 self.deferrers[n]
                 .execute(
                     "INSERT INTO taskhub.procrastinate_jobs "
-                    "(queue_name, task_name, priority, lock, limit_key, at_most, scheduled_at) "
-                    "VALUES ('q', 't', %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
+                    "(queue_name, task_name, priority, lock, limit_key, at_most, fair_key, scheduled_at) "
+                    "VALUES ('q', 't', %s, %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
                     "RETURNING id",
-                    (priority, lock, limit, LIMITS.get(limit or ""), is_future),
+                    (priority, lock, limit, LIMITS.get(limit or ""), fair_key, is_future),
                 )
                 .fetchone()
             )
@@ -312,7 +314,7 @@ def test_the_engine_does_what_the_model_does(hub: Hub) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=200,
+            max_examples=60,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -15,7 +15,7 @@ VERBS = {
     "up": "up", "worker": "worker", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
-    "limits": "hold", "pause": "hold", "resume": "hold",
+    "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold",
     "db": "database", "dataset": "knowledge", "document": "knowledge",
     "config": "system", "version": "system",
 }  # fmt: skip

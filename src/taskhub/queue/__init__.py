@@ -8,6 +8,7 @@ from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.cron_actions import CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
+from taskhub.queue.fairness import FairKey
 from taskhub.queue.hub import Hub
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
 from taskhub.queue.limits import Limit
@@ -28,6 +29,7 @@ __all__ = [
     "Context",
     "CronState",
     "Fail",
+    "FairKey",
     "Hub",
     "Job",
     "JobEvent",
