@@ -32,8 +32,9 @@ SET enable_material = off
 SET enable_memoize = off"""
 OURS = (
     "set_gate", "after_insert", "ack_v1", "outcomes_v1", "outcome_alone_v1", "promote_due_v1",
-    "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "steps_v1", "lanes_v1", "claim_lane_v1",
-    "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "promote_limits_v1", "unpark_v1", "rooms_v1",
+    "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "steps_v1", "lanes_v1",
+    "claim_lane_v1", "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "promote_limits_v1",
+    "unpark_v1", "rooms_v1",
     "sweep_limits_v1", "tick_v1", "refuse_held_v1", "note_cancelled_v1", "ask_to_stop_v1",
     "cancel_v1", "extend_attempts_v1", "rule_v1", "note_turns_v1", "forget_turns_v1",
     "promote_turns_v1", "share_turns_v1", "sweep_turns_v1", "weigh_v1",

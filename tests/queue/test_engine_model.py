@@ -314,7 +314,7 @@ def test_the_engine_does_what_the_model_does(hub: Hub) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=200,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -33,7 +33,11 @@ QUEUES = (
     Column("oldest_ready_seconds", "oldest ready", span, right=True),
     Column("workers", right=True),
 )
-FAIR_KEYS = (Column("fair_key", "fair key"), Column("waiting", right=True), Column("weight", right=True))
+FAIR_KEYS = (
+    Column("fair_key", "fair key"),
+    Column("waiting", right=True),
+    Column("weight", right=True),
+)
 WORKERS = (
     Column("id", right=True),
     Column("name"),
