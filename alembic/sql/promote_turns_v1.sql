@@ -8,7 +8,8 @@
 -- Each pass draws from the keys of the next turns what they may start before the turns they reach together.
 -- Jobs without a key are ready already. They count as one key of weight 1: one of them goes by in each
 -- whole turn, which is what `place` is for: where a job stands in its lane, instead of its id.
--- Indexes: fair_keys_turn, jobs_fair, jobs_ready. Rows that others hold are passed over.
+-- Indexes: fair_keys_turn, fair_weights_pkey, jobs_fair, jobs_ready. A key is then found by its place in the
+-- table, which nobody else changes under the lock: joined by name, all keys of a lane were read. Rows that others hold are passed over.
 CREATE FUNCTION {schema}.promote_turns_v1(
     _queue varchar, _priority integer, _most integer, OUT moved integer, OUT has_more boolean
 )
@@ -45,29 +46,35 @@ BEGIN
         LIMIT _most + 1
     );
     FOR _pass IN 1 .. 8 LOOP
-        WITH keys AS MATERIALIZED (
-            SELECT k.fair_key, greatest(k.turn, _turn) AS turn, coalesce(w.weight, 1)::double precision AS weight
-            FROM fair_keys AS k
-            LEFT JOIN fair_weights AS w ON w.queue_name = _queue AND w.fair_key = k.fair_key
-            WHERE k.queue_name = _queue AND k.priority = _priority
-            ORDER BY k.turn
-            LIMIT _most - moved
-        ), asked AS MATERIALIZED (
+        WITH asked AS MATERIALIZED (
             SELECT
-                k.fair_key, k.turn, k.weight,
-                least(ceil((r.upto - k.turn) * k.weight), _most - moved)::integer AS jobs
-            FROM keys AS k
-            CROSS JOIN (
-                SELECT min(k.turn) + (_most - moved) / sum(k.weight) AS upto FROM keys AS k
-            ) AS r
-            WHERE k.turn < r.upto
+                k.key, k.fair_key, k.turn, k.weight,
+                least(ceil((k.upto - k.turn) * k.weight), _most - moved)::integer AS jobs
+            FROM (
+                SELECT
+                    n.key, n.fair_key, n.turn, n.weight,
+                    min(n.turn) OVER () + (_most - moved) / sum(n.weight) OVER () AS upto
+                FROM (
+                    SELECT
+                        f.ctid AS key, f.fair_key, greatest(f.turn, _turn) AS turn,
+                        coalesce((
+                            SELECT w.weight FROM fair_weights AS w
+                            WHERE w.queue_name = _queue AND w.fair_key = f.fair_key
+                        ), 1)::double precision AS weight
+                    FROM fair_keys AS f
+                    WHERE f.queue_name = _queue AND f.priority = _priority
+                    ORDER BY f.turn
+                    LIMIT _most - moved
+                ) AS n
+            ) AS k
+            WHERE k.turn < k.upto
         ), chosen AS MATERIALIZED (
             SELECT
-                o.place, o.fair_key, o.start, o.next,
+                o.place, o.key, o.start, o.next,
                 row_number() OVER (ORDER BY o.start, o.id) AS nth
             FROM (
                 SELECT
-                    j.place, j.id, a.fair_key, a.turn + (j.nth - 1) / a.weight AS start,
+                    j.place, j.id, a.key, a.turn + (j.nth - 1) / a.weight AS start,
                     a.turn + j.nth / a.weight AS next
                 FROM asked AS a
                 CROSS JOIN LATERAL (
@@ -97,8 +104,8 @@ BEGIN
         ), gave AS (
             UPDATE fair_keys AS k
             SET turn = g.next
-            FROM (SELECT c.fair_key, max(c.next) AS next FROM chosen AS c GROUP BY c.fair_key) AS g
-            WHERE k.queue_name = _queue AND k.priority = _priority AND k.fair_key = g.fair_key
+            FROM (SELECT c.key, max(c.next) AS next FROM chosen AS c GROUP BY c.key) AS g
+            WHERE k.ctid = g.key
             RETURNING k.fair_key
         )
         SELECT
