@@ -1,4 +1,5 @@
--- Once for each statement, whatever it inserted: note the locks and limits that changed, wake the workers.
+-- Once for each statement, whatever it inserted: note the locks, limits and fair keys that changed, wake
+-- the workers.
 --
 -- The notes are append-only, so no transaction waits for another one. A notification names a queue
 -- and no job: those of one transaction and queue are sent as one.
@@ -14,6 +15,8 @@ BEGIN
     FROM new_rows AS n
     -- A strict one for later may have come after one behind it was made ready.
     WHERE n.gate IN (2, 3) OR (n.is_strict AND n.gate = 1);
+    INSERT INTO fair_notes (queue_name, priority, fair_key)
+    SELECT DISTINCT n.queue_name, n.priority, n.fair_key FROM new_rows AS n WHERE n.gate = 6;
     IF (SELECT h.notify FROM hub AS h) THEN
         PERFORM pg_notify('{schema}', q.queue_name)
         FROM (SELECT DISTINCT n.queue_name FROM new_rows AS n WHERE n.status = 'todo') AS q;

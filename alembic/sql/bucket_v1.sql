@@ -37,7 +37,7 @@ BEGIN
         max(j.started_at) FILTER (WHERE j.status::text = 'doing')
     INTO ready, _started, _last_start
     FROM procrastinate_jobs AS j
-    WHERE j.limit_key = _name AND j.gate = 0 AND j.status IN ('todo', 'doing');
+    WHERE j.limit_key = _name AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing');
     IF _last_start >= _state.filled_at AND _started >= _state.reserved - ready THEN
         _late := greatest(extract(epoch FROM at - _last_start), 0);
     END IF;

@@ -1,12 +1,13 @@
--- Claim up to `_slots` jobs of one lane, the oldest first, beginning at an id.
+-- Claim up to `_slots` jobs of one lane, a queue and a priority, by place, from behind a place on. It is
+-- a job's id, unless promote_turns_v1 gave it another one.
 --
 -- Jobs that others are claiming are skipped. A job that two workers were lost with is left alone:
 -- it is claimed by itself, see claim_suspect_v1.
--- Index: jobs_ready, whose last key is id + 0: for a plain id the planner was seen to walk the primary
+-- Index: jobs_ready, whose last key is an expression: for a plain id the planner was seen to walk the primary
 -- key, over everything else that waits. A row is then found by its place: a join by id was planned,
 -- while the table was small, as a scan of the whole primary key, and the plan was kept.
 CREATE FUNCTION {schema}.claim_lane_v1(
-    _worker_id bigint, _queue varchar, _priority integer, _from bigint, _slots integer
+    _worker_id bigint, _queue varchar, _priority integer, _from double precision, _slots integer
 ) RETURNS SETOF {schema}.claimed_job
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -21,9 +22,9 @@ BEGIN
           AND j.gate = 0
           AND j.queue_name = _queue
           AND j.priority = _priority
-          AND j.id + 0 >= _from
+          AND coalesce(j.place, j.id) > _from
           AND j.lost < 2
-        ORDER BY j.id + 0
+        ORDER BY coalesce(j.place, j.id)
         LIMIT _slots
         FOR UPDATE SKIP LOCKED
     )
@@ -38,5 +39,5 @@ BEGIN
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
         j.attempts, j.claim, j.lost, j.scheduled_at, j.version,
-        j.expires_at <= clock_timestamp();
+        j.expires_at <= clock_timestamp(), coalesce(j.place, j.id);
 END $$

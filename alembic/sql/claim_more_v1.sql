@@ -1,4 +1,4 @@
--- Claim up to `_most` more ready jobs of one task, in one lane, from an id on: they join a call that a
+-- Claim up to `_most` more ready jobs of one task, in one lane, from behind a place on: they join a call that a
 -- claimed job of a batch task has begun, and take no slot of their own.
 --
 -- It looks at the next 500 ready jobs of the lane, or four times as many as are wanted, whatever
@@ -6,7 +6,8 @@
 -- queue or the task has a rule: then ticks alone claim, which count under its lock.
 -- Index: jobs_ready, and by place; see claim_lane_v1.
 CREATE FUNCTION {schema}.claim_more_v1(
-    _worker_id bigint, _queue varchar, _priority integer, _task varchar, _from bigint, _most integer
+    _worker_id bigint, _queue varchar, _priority integer, _task varchar,
+    _from double precision, _most integer
 ) RETURNS SETOF {schema}.claimed_job
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -25,8 +26,8 @@ BEGIN
           AND j.gate = 0
           AND j.queue_name = _queue
           AND j.priority = _priority
-          AND j.id + 0 >= _from
-        ORDER BY j.id + 0
+          AND coalesce(j.place, j.id) > _from
+        ORDER BY coalesce(j.place, j.id)
         LIMIT greatest(500, 4 * _most)
     ), chosen AS MATERIALIZED (
         SELECT j.ctid AS place
@@ -49,5 +50,6 @@ BEGIN
     WHERE j.ctid = chosen.place
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
-        j.attempts, j.claim, j.lost, j.scheduled_at;
+        j.attempts, j.claim, j.lost, j.scheduled_at, j.version, j.expires_at <= clock_timestamp(),
+        coalesce(j.place, j.id);
 END $$

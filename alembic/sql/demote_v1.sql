@@ -14,7 +14,7 @@ BEGIN
     WITH held AS MATERIALIZED (
         SELECT j.ctid AS place
         FROM procrastinate_jobs AS j
-        WHERE j.id = ANY(_demote) AND j.status::text = 'todo' AND j.gate IN (0, 3, 4, 5)
+        WHERE j.id = ANY(_demote) AND j.status::text = 'todo' AND j.gate IN (0, 3, 4, 5, 6)
         FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
@@ -35,7 +35,7 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT o.id
             FROM procrastinate_jobs AS o
-            WHERE o.lock = j.lock AND o.gate IN (0, 3, 4, 5) AND o.status IN ('todo', 'doing')
+            WHERE o.lock = j.lock AND o.gate IN (0, 3, 4, 5, 6) AND o.status IN ('todo', 'doing')
             LIMIT 1
         ) AS o ON true
         WHERE j.id = ANY(_promote) AND o.id IS NULL

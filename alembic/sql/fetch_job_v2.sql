@@ -22,10 +22,11 @@ BEGIN
     CROSS JOIN LATERAL promote_locks_v1(d.locks || n.locks) AS p;
     -- What our workers set aside because they do not know it, this one may know.
     PERFORM promote_limits_v1(release_known_v1(p_worker_id, target_queue_names, 1));
-    FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names) AS l LOOP
+    PERFORM share_turns_v1(target_queue_names, 1, 0);
+    FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(target_queue_names, 0) AS l LOOP
         SELECT c.id INTO _job_id
         FROM claim_ruled_v1(
-            p_worker_id, _lane.queue_name, _lane.priority, 0, 1, coalesce(_rooms, '{}')
+            p_worker_id, _lane.queue_name, _lane.priority, -1, 1, coalesce(_rooms, '{}')
         ) AS c
         WHERE c.id IS NOT NULL;
         EXIT WHEN FOUND;

@@ -70,7 +70,8 @@ BEGIN
                 WHEN before.next_status <> 'todo' THEN 0
                 WHEN before.outcome = 'unknown' THEN 4
                 ELSE gate_of_v1(
-                    before.again_at > clock_timestamp(), coalesce(before.lock, j.lock), j.limit_key
+                    before.again_at > clock_timestamp(), coalesce(before.lock, j.lock), j.limit_key,
+                    j.fair_key
                 )
             END,
             attempts = j.attempts + (before.outcome IN ('failed', 'aborted', 'retried'))::integer,
@@ -85,11 +86,13 @@ BEGIN
             lock = coalesce(before.lock, j.lock),
             queueing_lock = CASE WHEN before.drop_queueing_lock THEN NULL ELSE j.queueing_lock END,
             abort_requested = false,
-            worker_id = CASE WHEN before.next_status <> 'todo' THEN j.worker_id END
+            worker_id = CASE WHEN before.next_status <> 'todo' THEN j.worker_id END,
+            place = CASE WHEN before.outcome = 'unknown' THEN j.place END
         FROM before
         WHERE j.ctid = before.place
         RETURNING
             j.id, j.claim, j.attempts, j.queue_name, j.task_name, j.started_at, j.lock, j.limit_key,
+            j.gate, j.priority, j.fair_key,
             before.old_lock, before.outcome, before.traceback, before.fingerprint, before.log,
             CASE WHEN before.is_worn_out THEN 'Interrupted' ELSE before.error_class END AS error_class,
             CASE
@@ -107,6 +110,9 @@ BEGIN
             clock_timestamp(), c.error_class, c.error_message, c.traceback, c.fingerprint, c.log
         FROM changed AS c
         WHERE c.outcome <> 'unknown'
+    ), turns AS (
+        INSERT INTO fair_notes (queue_name, priority, fair_key)
+        SELECT DISTINCT c.queue_name, c.priority, c.fair_key FROM changed AS c WHERE c.gate = 6
     ), locks AS (
         SELECT c.lock FROM changed AS c WHERE c.lock IS NOT NULL
         UNION

@@ -39,10 +39,14 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE procrastinate_jobs AS j
-        SET gate = gate_of_v1(false, j.lock, j.limit_key)
+        SET gate = gate_of_v1(false, j.lock, j.limit_key, j.fair_key)
         FROM due
         WHERE j.ctid = due.place
-        RETURNING j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at
+        RETURNING
+            j.lock, j.limit_key, j.gate, j.queue_name, j.scheduled_at, j.priority, j.fair_key
+    ), noted AS (
+        INSERT INTO fair_notes (queue_name, priority, fair_key)
+        SELECT DISTINCT moved.queue_name, moved.priority, moved.fair_key FROM moved WHERE moved.gate = 6
     )
     SELECT
         array_agg(DISTINCT moved.lock) FILTER (WHERE moved.lock IS NOT NULL),

@@ -73,7 +73,7 @@ BEGIN
         CONTINUE WHEN NOT _waits AND _rule.at_most IS NULL AND NOT _rule.is_regulated;
         SELECT count(*) INTO _taken
         FROM procrastinate_jobs AS j
-        WHERE j.limit_key = _key.name AND j.gate = 0 AND j.status IN ('todo', 'doing');
+        WHERE j.limit_key = _key.name AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing');
         _room := least(coalesce(_rule.at_most, _declared, 2147483647), _slots) - _taken;
         _tokens := NULL;
         _is_unpaid := false;
@@ -109,10 +109,15 @@ BEGIN
                 FROM chosen AS c
             ), moved AS (
                 UPDATE procrastinate_jobs AS j
-                SET gate = 0
+                SET gate = CASE WHEN j.fair_key IS NOT NULL AND j.place IS NULL THEN 6 ELSE 0 END
                 FROM paid
                 WHERE j.ctid = paid.place AND paid.fits
-                RETURNING j.queue_name, j.id, paid.need
+                RETURNING j.queue_name, j.id, paid.need, j.gate, j.priority, j.fair_key
+            ), noted AS (
+                INSERT INTO fair_notes (queue_name, priority, fair_key)
+                SELECT DISTINCT moved.queue_name, moved.priority, moved.fair_key
+                FROM moved
+                WHERE moved.gate = 6
             )
             SELECT
                 array_agg(DISTINCT moved.queue_name), count(*), coalesce(sum(moved.need), 0), max(moved.id)
@@ -129,7 +134,7 @@ BEGIN
             WITH chosen AS MATERIALIZED (
                 SELECT j.ctid AS place
                 FROM procrastinate_jobs AS j
-                WHERE j.limit_key = _key.name AND j.gate = 0 AND j.status IN ('todo', 'doing')
+                WHERE j.limit_key = _key.name AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing')
                   AND j.status::text = 'todo'
                 ORDER BY j.priority, j.id DESC
                 LIMIT - _room

@@ -57,7 +57,7 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT j.id, j.priority, j.status, j.is_strict
         FROM procrastinate_jobs AS j
-        WHERE j.lock = l.lock AND j.gate IN (0, 3, 4, 5) AND j.status IN ('todo', 'doing')
+        WHERE j.lock = l.lock AND j.gate IN (0, 3, 4, 5, 6) AND j.status IN ('todo', 'doing')
         LIMIT 1
     ) AS o ON true
     LEFT JOIN LATERAL (
@@ -89,9 +89,18 @@ BEGIN
     IF _promote IS NOT NULL THEN
         WITH moved AS (
             UPDATE procrastinate_jobs AS j
-            SET gate = CASE WHEN j.limit_key IS NULL THEN 0 ELSE 3 END
+            SET gate = CASE
+                WHEN j.limit_key IS NOT NULL THEN 3
+                WHEN j.fair_key IS NOT NULL AND j.place IS NULL THEN 6
+                ELSE 0
+            END
             WHERE j.id = ANY(_promote) AND j.status::text = 'todo' AND j.gate = 2
-            RETURNING j.queue_name, j.limit_key
+            RETURNING j.queue_name, j.limit_key, j.gate, j.priority, j.fair_key
+        ), noted AS (
+            INSERT INTO fair_notes (queue_name, priority, fair_key)
+            SELECT DISTINCT moved.queue_name, moved.priority, moved.fair_key
+            FROM moved
+            WHERE moved.gate = 6
         )
         SELECT
             array_agg(DISTINCT moved.queue_name),

@@ -96,7 +96,7 @@ BEGIN
                     _state.opened_at := NULL;
                     _state.open_until := NULL;
                     _state.open_reason := NULL;
-                ELSIF _probe.status = 'doing' OR (_probe.status = 'todo' AND _probe.gate = 0) THEN
+                ELSIF _probe.status = 'doing' OR (_probe.status = 'todo' AND _probe.gate IN (0, 6)) THEN
                     new_slots := 0;
                 END IF;
                 IF new_slots IS DISTINCT FROM 0 THEN

@@ -36,8 +36,9 @@ BEGIN
             job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds)
         ),
         gate = gate_of_v1(
-            coalesce(job.due_at > clock_timestamp(), false), job.lock, job.limit_key
-        )
+            coalesce(job.due_at > clock_timestamp(), false), job.lock, job.limit_key, job.fair_key
+        ),
+        place = NULL
     FROM (
         SELECT
             r.*, coalesce(r.at, clock_timestamp() + make_interval(secs => r.delay_seconds)) AS due_at
@@ -49,7 +50,11 @@ BEGIN
         )
     ) AS job
     WHERE j.id = _job_id
-    RETURNING j.queue_name, j.lock, j.limit_key INTO _new;
+    RETURNING j.queue_name, j.lock, j.limit_key, j.gate, j.priority, j.fair_key INTO _new;
+    IF _new.gate = 6 THEN
+        INSERT INTO fair_notes (queue_name, priority, fair_key)
+        VALUES (_new.queue_name, _new.priority, _new.fair_key);
+    END IF;
     INSERT INTO lock_notes (lock)
     SELECT DISTINCT l.lock FROM unnest(ARRAY[_old.lock, _new.lock]) AS l (lock) WHERE l.lock IS NOT NULL;
     INSERT INTO lock_notes (lock, is_limit)

@@ -26,7 +26,9 @@ BEGIN
             ::procrastinate_job_status,
         gate = CASE
             WHEN j.status = 'doing' AND j.abort_requested THEN 0
-            ELSE gate_of_v1(retry_at > clock_timestamp(), coalesce(new_lock, j.lock), j.limit_key)
+            ELSE gate_of_v1(
+                retry_at > clock_timestamp(), coalesce(new_lock, j.lock), j.limit_key, j.fair_key
+            )
         END,
         abort_requested = false,
         attempts = j.attempts + 1,
@@ -40,8 +42,11 @@ BEGIN
         worker_id = NULL,
         priority = coalesce(new_priority, j.priority),
         queue_name = coalesce(new_queue_name, j.queue_name),
-        lock = coalesce(new_lock, j.lock)
+        lock = coalesce(new_lock, j.lock),
+        place = NULL
     WHERE j.id = $1;
+    INSERT INTO fair_notes (queue_name, priority, fair_key)
+    SELECT j.queue_name, j.priority, j.fair_key FROM procrastinate_jobs AS j WHERE j.id = $1 AND j.gate = 6;
     INSERT INTO attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at
     )

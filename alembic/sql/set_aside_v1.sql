@@ -36,7 +36,7 @@ BEGIN
               AND j.queue_name = _lane.queue_name
               AND j.priority = _lane.priority
               AND j.lost < 2
-            ORDER BY j.id + 0
+            ORDER BY coalesce(j.place, j.id)
             LIMIT 2000
         ), alike AS MATERIALIZED (
             SELECT j.ctid AS place

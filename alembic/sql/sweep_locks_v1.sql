@@ -22,7 +22,7 @@ BEGIN
         EXIT WHEN NOT FOUND;
         SELECT j.id INTO _occupant
         FROM procrastinate_jobs AS j
-        WHERE j.lock = _lock AND j.gate IN (0, 3, 4, 5) AND j.status IN ('todo', 'doing')
+        WHERE j.lock = _lock AND j.gate IN (0, 3, 4, 5, 6) AND j.status IN ('todo', 'doing')
         LIMIT 1;
         IF NOT FOUND THEN
             INSERT INTO lock_notes (lock) VALUES (_lock);

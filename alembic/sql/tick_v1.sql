@@ -5,7 +5,8 @@
 -- for a user's transaction; what might is sent apart, see outcomes_v1.
 --
 -- Asks: _slots, how many jobs fit; _queues, NULL for all; the lanes that the worker knows, best
--- first, with the id to begin at; _sweep, 0 no, 1 when the lanes did not fill the slots, 2 at once:
+-- first, with the place to begin behind; _shares, how many of the slots each queue may take before the
+-- others, whose turn is first in _queues, NULL for by priority; _ageing, see lanes_v1; _sweep, 0 no, 1 when the lanes did not fill the slots, 2 at once:
 -- to look at every lane from its start, since ids commit out of order and jobs return with old ids;
 -- _alone, a job that workers were lost with, and no other.
 -- Gives: the claimed jobs, and last a row without id whose args say the rest as JSON.
@@ -19,10 +20,13 @@ CREATE FUNCTION {schema}.tick_v1(
     _queues varchar[],
     _lane_queues varchar[],
     _lane_priorities integer[],
-    _lane_from bigint[],
+    _lane_behind double precision[],
+    _shares jsonb,
+    _ageing double precision,
     _sweep integer,
     _alone boolean,
     _note_from bigint,
+    _fair_from bigint,
     _due_from timestamptz,
     _notify boolean
 ) RETURNS SETOF {schema}.claimed_job
@@ -49,11 +53,18 @@ DECLARE
     _has_more boolean := false;
     _next_until double precision;
     _note_upto bigint;
+    _fair record;
+    _fair_upto bigint;
+    _fair_has_more boolean;
+    _lanes refcursor;
     _lane record;
+    _is_aged boolean := _ageing > 0 AND cardinality(_lane_queues) > 1;
+    _most integer;
     _moved varchar[];
     _left integer := _slots;
     _got integer;
     _began timestamptz;
+    _sweep_began timestamptz;
     _looked double precision := 0;
     _swept double precision;
     _next_due double precision;
@@ -101,76 +112,115 @@ BEGIN
     IF _limits IS NOT NULL THEN
         _moved := _moved || promote_limits_v1(_limits, _wins);
     END IF;
+    IF _slots > 0 THEN
+        -- This probe is all that fair keys cost where there are none.
+        PERFORM FROM fair_lanes UNION ALL SELECT FROM fair_notes LIMIT 1;
+        IF FOUND THEN
+            _began := clock_timestamp();
+            SELECT s.queues, s.has_more, s.upto INTO _fair
+            FROM share_turns_v1(_queues, _slots, _fair_from) AS s;
+            _moved := _moved || _fair.queues;
+            _fair_upto := _fair.upto;
+            _fair_has_more := _fair.has_more;
+            _looked := _looked + extract(epoch FROM clock_timestamp() - _began);
+        END IF;
+    END IF;
 
     IF _alone THEN
         RETURN QUERY SELECT * FROM claim_suspect_v1(_worker_id, _queues, _rooms);
         _left := 0;
-    ELSIF _slots > 0 AND _sweep < 2 THEN
-        FOR _lane IN
-            SELECT h.queue_name, h.priority, 0::bigint AS first_id
-            FROM (
-                SELECT l.queue_name, max(l.priority) AS top
-                FROM unnest(_lane_queues, _lane_priorities) AS l (queue_name, priority)
-                GROUP BY l.queue_name
-            ) AS known
-            CROSS JOIN LATERAL (
-                SELECT j.queue_name, j.priority
-                FROM procrastinate_jobs AS j
-                WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = known.queue_name
-                  AND j.priority > known.top
-                ORDER BY j.priority DESC
-                LIMIT 1
-            ) AS h
-            UNION ALL
-            SELECT l.queue_name, l.priority, l.first_id
-            FROM unnest(_lane_queues, _lane_priorities, _lane_from) AS l (queue_name, priority, first_id)
-        LOOP
-            IF _rooms IS NULL THEN
-                RETURN QUERY SELECT * FROM claim_lane_v1(
-                    _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left
-                );
-                GET DIAGNOSTICS _got = ROW_COUNT;
-                _left := _left - _got;
-            ELSE
-                FOR _job IN SELECT * FROM claim_ruled_v1(
-                    _worker_id, _lane.queue_name, _lane.priority, _lane.first_id, _left, _rooms
-                ) LOOP
-                    IF _job.id IS NULL THEN
-                        _rooms := _job.args;
-                        _has_more := _has_more OR _job.attempts > 0;
-                    ELSE
-                        RETURN NEXT _job;
-                        _left := _left - 1;
-                    END IF;
-                END LOOP;
-            END IF;
-            EXIT WHEN _left <= 0;
-        END LOOP;
     END IF;
-    IF _left > 0 AND _sweep > 0 THEN
-        _began := clock_timestamp();
-        FOR _lane IN SELECT l.queue_name, l.priority FROM lanes_v1(_queues) AS l LOOP
+    -- The lanes that the worker knows, then all lanes, each time by the shares of the queues first.
+    FOR _step IN 1 .. 4 LOOP
+        EXIT WHEN _left <= 0;
+        CONTINUE WHEN _step IN (1, 3) AND _shares IS NULL;
+        CONTINUE WHEN CASE WHEN _step <= 2 THEN _sweep = 2 ELSE _sweep = 0 END;
+        IF _step <= 2 THEN
+            OPEN _lanes FOR
+            SELECT l.queue_name, l.priority, l.behind
+            FROM (
+                SELECT h.queue_name, h.priority, (-1)::double precision AS behind, 0::bigint AS nth
+                FROM (
+                    SELECT l.queue_name, max(l.priority) AS top
+                    FROM unnest(_lane_queues, _lane_priorities) AS l (queue_name, priority)
+                    GROUP BY l.queue_name
+                    UNION ALL
+                    SELECT q.name, -2147483648
+                    FROM unnest(_queues) AS q (name)
+                    WHERE _shares IS NOT NULL AND q.name <> ALL (_lane_queues)
+                ) AS known
+                CROSS JOIN LATERAL (
+                    SELECT j.queue_name, j.priority
+                    FROM procrastinate_jobs AS j
+                    WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = known.queue_name
+                      AND j.priority > known.top
+                    ORDER BY j.priority DESC
+                    LIMIT 1
+                ) AS h
+                UNION ALL
+                SELECT u.queue_name, u.priority, u.behind, u.nth
+                FROM unnest(_lane_queues, _lane_priorities, _lane_behind)
+                    WITH ORDINALITY AS u (queue_name, priority, behind, nth)
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT steps_v1(greatest(j.deferred_at, j.scheduled_at), _ageing) AS steps
+                FROM procrastinate_jobs AS j
+                WHERE _is_aged
+                  AND j.status = 'todo' AND j.gate = 0 AND j.queue_name = l.queue_name
+                  AND j.priority = l.priority AND coalesce(j.place, j.id) > l.behind
+                ORDER BY coalesce(j.place, j.id)
+                LIMIT 1
+            ) AS head ON true
+            ORDER BY
+                CASE WHEN _shares IS NOT NULL THEN array_position(_queues, l.queue_name) END,
+                CASE WHEN _is_aged THEN l.priority + coalesce(head.steps, 0) END DESC,
+                CASE WHEN _is_aged THEN l.priority END DESC,
+                l.nth;
+        ELSE
+            _began := coalesce(_sweep_began, clock_timestamp());
+            _sweep_began := _began;
+            OPEN _lanes FOR
+            SELECT l.queue_name, l.priority, (-1)::double precision AS behind
+            FROM lanes_v1(_queues, _ageing) WITH ORDINALITY AS l (queue_name, priority, first_id, nth)
+            ORDER BY CASE WHEN _shares IS NOT NULL THEN array_position(_queues, l.queue_name) END, l.nth;
+        END IF;
+        LOOP
+            FETCH _lanes INTO _lane;
+            EXIT WHEN NOT FOUND OR _left <= 0;
+            _most := _left;
+            IF _step IN (1, 3) THEN
+                _most := least(_left, (_shares ->> _lane.queue_name)::integer);
+                CONTINUE WHEN _most = 0;
+            END IF;
+            _got := 0;
             IF _rooms IS NULL THEN
                 RETURN QUERY SELECT * FROM claim_lane_v1(
-                    _worker_id, _lane.queue_name, _lane.priority, 0, _left
+                    _worker_id, _lane.queue_name, _lane.priority, _lane.behind, _most
                 );
                 GET DIAGNOSTICS _got = ROW_COUNT;
-                _left := _left - _got;
             ELSE
                 FOR _job IN SELECT * FROM claim_ruled_v1(
-                    _worker_id, _lane.queue_name, _lane.priority, 0, _left, _rooms
+                    _worker_id, _lane.queue_name, _lane.priority, _lane.behind, _most, _rooms
                 ) LOOP
                     IF _job.id IS NULL THEN
                         _rooms := _job.args;
                         _has_more := _has_more OR _job.attempts > 0;
                     ELSE
                         RETURN NEXT _job;
-                        _left := _left - 1;
+                        _got := _got + 1;
                     END IF;
                 END LOOP;
             END IF;
-            EXIT WHEN _left <= 0;
+            _left := _left - _got;
+            IF _shares IS NOT NULL THEN
+                _shares := _shares || jsonb_build_object(
+                    _lane.queue_name, greatest((_shares ->> _lane.queue_name)::integer - _got, 0)
+                );
+            END IF;
         END LOOP;
+        CLOSE _lanes;
+    END LOOP;
+    IF _left > 0 AND _sweep > 0 THEN
         SELECT true INTO _suspect
         FROM procrastinate_jobs AS j
         WHERE j.status = 'todo' AND j.gate = 0 AND j.lost >= 2
@@ -182,7 +232,7 @@ BEGIN
               )
           )
         LIMIT 1;
-        _swept := extract(epoch FROM clock_timestamp() - _began);
+        _swept := extract(epoch FROM clock_timestamp() - _sweep_began);
     END IF;
     IF _has_rules AND _limits IS NOT NULL THEN
         PERFORM note_starts_v1(_limits);
@@ -219,9 +269,9 @@ BEGIN
                 WHEN _outcomes IS NOT NULL
                 OR cardinality(coalesce(_stored, '{}')) < cardinality(_done_ids) THEN _stored
             END,
-            'note_upto', _note_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
-            'has_more', _has_more, 'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
+            'note_upto', _note_upto, 'fair_upto', _fair_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
+            'has_more', _has_more OR (_left > 0 AND coalesce(_fair_has_more, false)), 'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
         )::text,
-        NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL
     )::claimed_job;
 END $$

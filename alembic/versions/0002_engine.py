@@ -33,12 +33,14 @@ SET enable_memoize = off"""
 OURS = (
     "gate_of_v1", "set_gate", "after_insert", "ack_v1", "is_known_v1", "set_aside_v1",
     "forget_unknown_v1", "release_known_v1", "tell_unknown_v1", "outcomes_v1", "outcome_alone_v1",
-    "promote_due_v1", "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "lanes_v1",
+    "promote_due_v1", "take_notes_v1", "demote_v1", "promote_locks_v1", "sweep_locks_v1", "steps_v1",
+    "lanes_v1",
     "claim_lane_v1", "claim_suspect_v1", "taken_v1", "claim_ruled_v1", "refill_v1", "bucket_v1",
     "keep_bucket_v1", "note_starts_v1", "note_trouble_v1", "regulate_v1", "promote_limits_v1",
     "settle_v1", "unpark_v1", "rooms_v1", "sweep_limits_v1", "tick_v1", "refuse_held_v1",
     "note_cancelled_v1", "ask_to_stop_v1",
     "cancel_v1", "expire_v1", "extend_attempts_v1", "rule_v1", "claim_more_v1", "report_progress_v1",
+    "note_turns_v1", "forget_turns_v1", "promote_turns_v1", "share_turns_v1", "sweep_turns_v1", "weigh_v1",
 )  # fmt: skip
 THEIRS = (
     "fetch_job_v2", "finish_job_v1", "cancel_job_v1", "retry_job_v2", "retry_job_v1",
@@ -63,7 +65,10 @@ def upgrade() -> None:
     """)
     op.execute(f"""
         CREATE TRIGGER set_gate BEFORE INSERT ON {schema}.procrastinate_jobs
-        FOR EACH ROW WHEN (NEW.lock IS NOT NULL OR NEW.scheduled_at IS NOT NULL OR NEW.limit_key IS NOT NULL)
+        FOR EACH ROW WHEN (
+            NEW.lock IS NOT NULL OR NEW.scheduled_at IS NOT NULL OR NEW.limit_key IS NOT NULL
+            OR NEW.fair_key IS NOT NULL
+        )
         EXECUTE FUNCTION {schema}.set_gate()
     """)
     op.execute(f"""
@@ -109,6 +114,7 @@ def _columns(schema: str) -> None:
             ADD COLUMN is_strict boolean NOT NULL DEFAULT false,  -- its lock keeps the order of the ids
             ADD COLUMN version integer,  -- of its task's arguments; NULL is 1
             ADD COLUMN expires_at timestamptz,  -- it never starts after this
+            ADD COLUMN place double precision,  -- where it stands in its lane, if not at its id
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
             ADD COLUMN finished_at timestamptz
@@ -117,7 +123,8 @@ def _columns(schema: str) -> None:
         CREATE TYPE {schema}.claimed_job AS (
             id bigint, queue_name varchar, task_name varchar, priority integer, lock text,
             queueing_lock text, args text, attempts integer, claim integer, lost smallint,
-            scheduled_at timestamptz, version integer, is_expired boolean
+            scheduled_at timestamptz, version integer, is_expired boolean,
+            place double precision
         )
     """)
 
@@ -135,7 +142,7 @@ def _indexes(schema: str) -> None:
     """Each holds only what its reader looks for: the ready index never sees what cannot be claimed."""
     jobs = f"{schema}.procrastinate_jobs"
     for statement in (
-        f"""CREATE INDEX jobs_ready ON {jobs} (queue_name, priority DESC, (id + 0))
+        f"""CREATE INDEX jobs_ready ON {jobs} (queue_name, priority DESC, (coalesce(place, id)))
             WHERE status = 'todo' AND gate = 0""",
         # A date that somebody takes away by hand must not hide its job.
         f"""CREATE INDEX jobs_due ON {jobs} (coalesce(scheduled_at, '-infinity'))
@@ -145,11 +152,11 @@ def _indexes(schema: str) -> None:
         f"""CREATE INDEX jobs_strict ON {jobs} (lock, id)
             WHERE is_strict AND status = 'todo' AND gate IN (1, 2)""",
         f"""CREATE UNIQUE INDEX jobs_occupant ON {jobs} (lock)
-            WHERE gate IN (0, 3, 4, 5) AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
+            WHERE gate IN (0, 3, 4, 5, 6) AND status IN ('todo', 'doing') AND lock IS NOT NULL""",
         f"""CREATE INDEX jobs_limited ON {jobs} (limit_key, priority DESC, id)
             WHERE status = 'todo' AND gate = 3""",
         f"""CREATE INDEX jobs_slots ON {jobs} (limit_key)
-            WHERE gate = 0 AND status IN ('todo', 'doing') AND limit_key IS NOT NULL""",
+            WHERE gate IN (0, 6) AND status IN ('todo', 'doing') AND limit_key IS NOT NULL""",
         f"""CREATE INDEX jobs_parked ON {jobs} (task_name, queue_name, priority DESC, id)
             WHERE status = 'todo' AND gate = 5""",
         f"""CREATE INDEX jobs_unknown
@@ -157,6 +164,10 @@ def _indexes(schema: str) -> None:
             WHERE status = 'todo' AND gate = 4""",
         f"""CREATE INDEX jobs_expiring ON {jobs} (expires_at)
             WHERE status = 'todo' AND expires_at IS NOT NULL""",
+        f"""CREATE INDEX jobs_fair ON {jobs} (queue_name, priority, fair_key, id)
+            WHERE status = 'todo' AND gate = 6""",
+        f"""CREATE INDEX jobs_window ON {jobs} (queue_name, priority)
+            WHERE status = 'todo' AND gate = 0 AND place IS NOT NULL""",
         f"""CREATE INDEX jobs_suspect ON {jobs} (id)
             WHERE status = 'todo' AND gate = 0 AND lost >= 2""",
         # Also those without a worker: a plain one lets go of its jobs when it leaves.
@@ -202,6 +213,7 @@ def _tables(schema: str) -> None:
             PRIMARY KEY (task_name, version)
         )
     """)
+    _turns(schema)
     # Append-only: who asked that a running job stop. It counts for the claim it names, no later one.
     op.execute(f"""
         CREATE TABLE {schema}.cancel_requests (
@@ -351,6 +363,48 @@ def _limit_states(schema: str) -> None:
     op.execute(f"CREATE INDEX limit_events_name ON {schema}.limit_events (name, id)")
 
 
+def _turns(schema: str) -> None:
+    """Whose turn it is among the fair keys of a lane; only workers write them."""
+    # Append-only: which keys have jobs that wait for their turns.
+    op.execute(f"""
+        CREATE TABLE {schema}.fair_notes (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            queue_name varchar(128) NOT NULL,
+            priority integer NOT NULL,
+            fair_key text NOT NULL
+        )
+    """)
+    op.execute(f"""
+        CREATE TABLE {schema}.fair_lanes (
+            queue_name varchar(128) NOT NULL,
+            priority integer NOT NULL,
+            turn double precision NOT NULL DEFAULT 0,   -- the last one that was given
+            place double precision NOT NULL DEFAULT 0,  -- of the last job that had one
+            PRIMARY KEY (queue_name, priority)
+        )
+    """)
+    op.execute(f"""
+        CREATE TABLE {schema}.fair_keys (
+            queue_name varchar(128) NOT NULL,
+            priority integer NOT NULL,
+            fair_key text NOT NULL,
+            turn double precision NOT NULL,  -- of its next job
+            PRIMARY KEY (queue_name, priority, fair_key)
+        )
+    """)
+    op.execute(f"""
+        CREATE INDEX fair_keys_turn ON {schema}.fair_keys (queue_name, priority, turn)
+    """)
+    op.execute(f"""
+        CREATE TABLE {schema}.fair_weights (
+            queue_name varchar(128) NOT NULL,
+            fair_key text NOT NULL,
+            weight integer NOT NULL CHECK (weight > 0),
+            PRIMARY KEY (queue_name, fair_key)
+        )
+    """)
+
+
 def _attempts(schema: str) -> None:
     op.execute(f"""
         CREATE TYPE {schema}.attempt_outcome AS ENUM (
@@ -404,13 +458,15 @@ def _storage(schema: str) -> None:
             toast.autovacuum_vacuum_cost_delay = 0, toast.vacuum_truncate = off
         )
     """)
-    op.execute(f"""
-        ALTER TABLE {schema}.lock_notes SET (
-            autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
-            autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
-            autovacuum_analyze_threshold = 100000, vacuum_index_cleanup = on, vacuum_truncate = off
-        )
-    """)
+    for table in ("lock_notes", "fair_notes", "fair_keys", "fair_lanes"):
+        op.execute(f"""
+            ALTER TABLE {schema}.{table} SET (
+                autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
+                autovacuum_analyze_threshold = 100000, vacuum_index_cleanup = on,
+                vacuum_truncate = off
+            )
+        """)
     for table in ("procrastinate_workers", "upkeep", "progress"):
         op.execute(f"""
             ALTER TABLE {schema}.{table} SET (
@@ -448,12 +504,13 @@ def downgrade() -> None:
     op.execute(f"""
         DROP TABLE {schema}.attempts, {schema}.workers, {schema}.hub, {schema}.lock_notes,
             {schema}.cancel_requests, {schema}.overlaps, {schema}.upkeep, {schema}.rules,
-            {schema}.progress, {schema}.limit_states, {schema}.limit_events, {schema}.unknown_tasks
+            {schema}.progress, {schema}.limit_states, {schema}.limit_events, {schema}.unknown_tasks,
+            {schema}.fair_notes, {schema}.fair_lanes, {schema}.fair_keys, {schema}.fair_weights
     """)
     op.execute(f"DROP TYPE {schema}.attempt_outcome, {schema}.claimed_job")
     for index in (
-        "ready", "due", "behind", "strict", "occupant", "limited", "slots", "parked", "unknown",
-        "expiring", "suspect", "running", "ended",
+        "ready", "due", "behind", "strict", "occupant", "limited", "slots", "parked", "fair", "window",
+        "unknown", "expiring", "suspect", "running", "ended",
     ):  # fmt: skip
         op.execute(f"DROP INDEX {schema}.jobs_{index}")
     op.execute(f"DROP INDEX {schema}.procrastinate_jobs_queueing_lock_idx_v1")
@@ -462,6 +519,7 @@ def downgrade() -> None:
         ALTER TABLE {schema}.procrastinate_jobs
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
             DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN tokens, DROP COLUMN fair_key,
+            DROP COLUMN place,
             DROP COLUMN is_strict, DROP COLUMN version, DROP COLUMN expires_at,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)

@@ -39,6 +39,7 @@ class Settings:
     notify: bool = True
     poll_seconds: float = 1.0
     idle_poll_seconds: float = 5.0
+    priority_ageing_seconds: float = 600.0
     max_args_bytes: int = 65536
     timeout_grace_seconds: float = 5.0
     max_overdue_threads: int = 5
@@ -125,6 +126,7 @@ class Settings:
             "process_max_mb",
             "timeout_grace_seconds",
             "max_overdue_threads",
+            "priority_ageing_seconds",
         ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadSetting(f"{name} must be 0 or more and finite, got {getattr(self, name)}")

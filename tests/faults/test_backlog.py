@@ -49,7 +49,7 @@ def claim(cluster: Cluster) -> str:
     worker = cluster.one("INSERT INTO taskhub.procrastinate_workers DEFAULT VALUES RETURNING id")
     return (
         f"SELECT * FROM taskhub.tick_v1({worker}, '{{}}', '{{}}', NULL, NULL, 1, '{{work}}', "
-        "'{work}', '{0}', '{0}', 1, false, 0, '-infinity', false)"
+        "'{work}', '{0}', '{0}', NULL, 0, 1, false, 0, 0, '-infinity', false)"
     )
 
 

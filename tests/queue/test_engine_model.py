@@ -38,6 +38,7 @@ JOBS = st.lists(
     st.tuples(
         st.sampled_from(LOCKS),
         st.sampled_from((None, None, *LIMITS)),
+        st.sampled_from((None, "f", "g")),
         st.integers(0, 1),
         st.sampled_from([False, False, True]),
         st.booleans(),
@@ -79,6 +80,7 @@ class Engine(RuleBasedStateMachine):
         self.admin = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
         self.admin.execute(
             "TRUNCATE taskhub.procrastinate_jobs, taskhub.attempts, taskhub.lock_notes, "
+            "taskhub.fair_notes, taskhub.fair_keys, taskhub.fair_lanes, "
             "taskhub.workers, taskhub.procrastinate_workers CASCADE"
         )
         self.deferrers = [psycopg.connect(self.url) for _ in range(DEFERRERS)]

@@ -81,7 +81,7 @@ def rescued(hub: Hub, job: Job[Any]) -> None:
     claim(hub, job, worker_id)
     do(hub, "UPDATE taskhub.procrastinate_workers SET last_heartbeat = now() - interval '1 day'")
     with hub.engine.begin() as connection:
-        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0})
+        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0, "worker_ids": None, "what": "x"})
 
 
 def retried_by_hand(hub: Hub, job: Job[Any]) -> None:

@@ -117,7 +117,7 @@ def test_jobs_that_were_set_aside_cost_a_claim_nothing(hub: Hub, stranger: Hub) 
     def pages(worker: str) -> int:
         look = (
             f"SELECT * FROM taskhub.tick_v1({worker}, '{{}}', '{{}}', NULL, NULL, 1, NULL, "
-            "'{}', '{}', '{}', 2, false, 0, '-infinity', false)"
+            "'{}', '{}', '{}', NULL, 0, 2, false, 0, 0, '-infinity', false)"
         )
         with hub.engine.connect() as connection:
             connection.execute(text(look))

@@ -16,7 +16,7 @@ VERBS = {
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
     "why": "why",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
-    "limits": "hold", "pause": "hold", "resume": "hold", "secrets": "secrets",
+    "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
     "db": "database", "dataset": "knowledge", "document": "knowledge",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",

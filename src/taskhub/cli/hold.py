@@ -1,4 +1,4 @@
-"""The verbs that hold jobs back: limits, pause, resume."""
+"""The verbs that hold jobs back: limits, pause, resume, weigh."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, Verbs, say, verb
 from taskhub.cli.output import Column, write_object, write_rows
 from taskhub.queue import Breaker
+from taskhub.queue.shares import MOST_WEIGHT
 
 
 def number(value: float | None) -> str:
@@ -186,6 +187,18 @@ def resume(
     hub.close()
     name = _name(queue, task, key)
     _tell(ctx, name, was_there, "resumed", f"{name} was not paused")
+
+
+@verb("weigh", examples=("taskhub weigh indexing tenant:7 3", "taskhub weigh indexing tenant:7 1"))
+@click.argument("queue")
+@click.argument("fair_key")
+@click.argument("weight", type=click.IntRange(1, MOST_WEIGHT))
+def weigh(asked: Asked, queue: str, fair_key: str, weight: int) -> None:
+    """Give a fair key of a queue so many turns for each one of the others; 1 is the default."""
+    hub, _ = asked.hub(tasks=False)
+    hub.weigh(queue, fair_key, weight)
+    hub.close()
+    write_object(asked, {"queue": queue, "fair_key": fair_key, "weight": weight}, key="fair_key")
 
 
 def _exactly_one(*given: str | None) -> None:

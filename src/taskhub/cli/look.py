@@ -34,6 +34,11 @@ QUEUES = (
     Column("oldest_ready_seconds", "oldest ready", span, right=True),
     Column("workers", right=True),
 )
+FAIR_KEYS = (
+    Column("fair_key", "fair key"),
+    Column("waiting", right=True),
+    Column("weight", right=True),
+)
 WORKERS = (
     Column("id", right=True),
     Column("name"),
@@ -152,11 +157,15 @@ def _screen(asked: Asked, told: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-@verb("queues", examples=("taskhub queues",))
-def queues(asked: Asked) -> None:
-    """Every queue with its counts."""
+@verb("queues", examples=("taskhub queues", "taskhub queues --fair-keys indexing"))
+@click.option("--fair-keys", "queue", metavar="QUEUE", help="The fair keys that wait in one queue.")
+def queues(asked: Asked, queue: str | None) -> None:
+    """Every queue with its counts, or whose jobs wait for their turns in one."""
     hub, _ = asked.hub(tasks=False)
-    write_rows(asked, insight.queues(hub), QUEUES, key="queue")
+    if queue is None:
+        write_rows(asked, insight.queues(hub), QUEUES, key="queue")
+    else:
+        write_rows(asked, insight.fair_keys(hub, queue), FAIR_KEYS, key="fair_key")
     hub.close()
 
 

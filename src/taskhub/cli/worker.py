@@ -15,6 +15,7 @@ from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, collector, insight, parting
 from taskhub.queue.context import running
 from taskhub.queue.secret import hide
+from taskhub.queue.shares import MOST_WEIGHT
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
 
 # What is left to tell when a drain ends without a database: its exit code.
@@ -60,18 +61,28 @@ def set_up_logs(level: str, kind: str | None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def queue_names(given: tuple[str, ...]) -> list[str] | None:
+def queue_names(given: tuple[str, ...]) -> list[str] | dict[str, int] | None:
     """The names in `-q mail,indexing -q other`; None stands for all queues.
+
+    With weights, `-q indexing:4 -q mail`, a mapping; one of which nothing is said has 1.
 
     Raises:
         BadArgument: no queue can be called so.
+        BadParameter: a weight cannot be.
     """
-    names = [name.strip() for value in given for name in value.split(",") if name.strip()]
-    for name in names:
+    named = [name.strip() for value in given for name in value.split(",") if name.strip()]
+    weights = {}
+    for one in named:
+        name, _, weight = one.rpartition(":") if ":" in one else (one, "", "1")
         check_text(name, f"queue {name!r:.60}", MAX_NAME_BYTES)
-        if ":" in name:
-            raise click.BadParameter(f"a queue must be a name without weight, got {name!r}")
-    return names or None
+        if not (weight.isascii() and weight.isdecimal() and 1 <= int(weight[:9]) <= MOST_WEIGHT):
+            raise click.BadParameter(
+                f"weight of queue {name!r} must be a whole number from 1 to {MOST_WEIGHT}, got {weight!r}"
+            )
+        weights[name] = int(weight)
+    if any(":" in one for one in named):
+        return weights
+    return named or None
 
 
 def work(made: Worker) -> None:
@@ -95,14 +106,16 @@ async def _told(made: Worker) -> None:
             )
 
 
-def announce(hub: Hub, name: str, queues: list[str] | None) -> None:
+def announce(hub: Hub, name: str, queues: list[str] | dict[str, int] | None) -> None:
     """Say what is about to run, and loudly what nobody here can."""
     where = masked(hub.url.render_as_string(hide_password=True))
     listed = ", ".join(queues) if queues else "all"
+    if isinstance(queues, dict):
+        listed = ", ".join(f"{queue}:{weight}" for queue, weight in queues.items())
     say(f"worker of {name}: {len(hub.tasks)} tasks, queues: {listed}, database: {where}")
     for left_out in getattr(hub, "left_out", ()):
         say(f"warning: {left_out}")
-    for waiting in insight.foreign(hub, queues):
+    for waiting in insight.foreign(hub, list(queues) if queues else None):
         say(
             f"warning: {waiting.jobs} jobs of task {waiting.task!r} wait in queue {waiting.queue!r}, "
             "and this worker does not know it; start one whose --app declares it"
@@ -152,6 +165,7 @@ def _given(asked: Asked) -> list[str]:
     examples=(
         "taskhub worker --queue mail",
         "taskhub worker -A shop:hub -q mail,indexing -c 8 --burst",
+        "taskhub worker -q indexing:4 -q mail:1",
         "taskhub worker --concurrency 50 --processes 4",
     ),
 )
@@ -161,8 +175,8 @@ def _given(asked: Asked) -> list[str]:
     "-Q",
     "queues",
     multiple=True,
-    metavar="NAME",
-    help="Which queues; all if none.",
+    metavar="NAME[:WEIGHT]",
+    help="Which queues; all if none. With weights each has its share of the jobs.",
 )
 @click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Jobs at once.")
 @click.option(

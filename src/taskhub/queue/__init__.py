@@ -8,6 +8,7 @@ from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.cron_actions import CronInUse, CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
+from taskhub.queue.fairness import FairKey
 from taskhub.queue.hub import Hub
 from taskhub.queue.items import Item
 from taskhub.queue.jobs import Job, JobFailed, JobNotDone, UnknownJob
@@ -36,6 +37,7 @@ __all__ = [
     "CronState",
     "Encrypted",
     "Fail",
+    "FairKey",
     "Hub",
     "Item",
     "Job",

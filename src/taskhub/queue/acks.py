@@ -20,6 +20,7 @@ class Claimed(NamedTuple):
         lost: how many workers this job was lost with.
         version: of its arguments; None is 1.
         is_expired: whether it was claimed after the time until which it could start.
+        place: where it stood in its lane: its id, or where its fair key's turn put it.
     """
 
     id: int
@@ -33,8 +34,9 @@ class Claimed(NamedTuple):
     claim: int
     lost: int
     scheduled_at: datetime | None
-    version: int | None = None
-    is_expired: bool | None = None
+    version: int | None
+    is_expired: bool | None
+    place: float
 
 
 class Succeeded(NamedTuple):

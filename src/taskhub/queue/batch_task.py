@@ -219,7 +219,9 @@ class BatchTask(Task[P, R]):
         Raises what the item is failed, retried or snoozed with.
         """
         stored = self.new_job(args, kwargs).args
-        job = Claimed(0, self.queue, self.name, 0, None, None, stored, 0, 0, 0, None)
+        job = Claimed(
+            0, self.queue, self.name, 0, None, None, stored, 0, 0, 0, None, None, None, 0.0
+        )
         alone = CallContext(self.hub, 0, self.name, self.queue, 1, 0, 0, "")
         item = Item(self.read(job, alone), alone, alone)
         alone.items = [item]

@@ -195,26 +195,26 @@ class Batches:
         Only for a tick that filled all its slots, else there are no more; and for what the next
         tick's `slots` could not fill.
         """
-        last: dict[tuple[str, int, str], int] = {}
+        last: dict[tuple[str, int, str], float] = {}
         have: Counter[str] = Counter()
         for call in self._gathering.values():
             have[call.task.name] += len(call.runs)
         for job in claimed:
             task = self._hub.tasks.get(job.task_name)
             if isinstance(task, BatchTask) and job.lost < 2:
-                last[job.queue_name, job.priority, job.task_name] = job.id
+                last[job.queue_name, job.priority, job.task_name] = job.place
         asked = []
-        for (queue, priority, name), job_id in last.items():
+        for (queue, priority, name), place in last.items():
             task = self._hub.tasks[name]
             if not isinstance(task, BatchTask):
                 continue
             room = -have[task.name] % task.batching.most
             if room > slots:
                 have[task.name] += room
-                asked.append((queue, priority, name, job_id + 1, room))
+                asked.append((queue, priority, name, place, room))
         if not asked:
             return []
-        queues, priorities, names, first_ids, rooms = map(list, zip(*asked, strict=True))
+        queues, priorities, names, places, rooms = map(list, zip(*asked, strict=True))
         cursor = await connection.execute(
             sql.load("claim_more", self._hub.settings.schema),
             {
@@ -222,7 +222,7 @@ class Batches:
                 "queues": queues,
                 "priorities": priorities,
                 "tasks": names,
-                "first_ids": first_ids,
+                "places": places,
                 "rooms": rooms,
             },
         )

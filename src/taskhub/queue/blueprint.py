@@ -59,6 +59,7 @@ class Blueprint:
         at_most: int | None = None,
         tokens: int | str | None = None,
         feedback: bool = False,
+        fair_key: str | None = None,
         queueing_lock: str | None = None,
         unique: str | None = None,
         unique_until: Until | None = None,
@@ -134,6 +135,8 @@ class Blueprint:
             expires: seconds, timedelta or a time with its zone; what did not start by then never does.
             version: of the arguments; raise it where their shape changes, and say by `task.upcast` how
                 older ones are brought up.
+            fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
+                `hub.weigh(...)` gives a key more turns.
             aliases: former names under which jobs may still wait.
             transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
                 whose commit holds its writes, its jobs, its result and the end of the job: all or none.

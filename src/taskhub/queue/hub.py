@@ -20,6 +20,7 @@ from taskhub.queue.context import check_claim, running
 from taskhub.queue.cron_actions import Crons
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
+from taskhub.queue.fairness import Fairness
 from taskhub.queue.limits import Limits
 from taskhub.queue.options import DeferOptions
 from taskhub.queue.rows import NewJob
@@ -30,7 +31,7 @@ from taskhub.queue.worker import Worker
 from taskhub.settings import Settings
 
 
-class Hub(Connections, Limits, Blueprint):
+class Hub(Connections, Limits, Fairness, Blueprint):
     """One database with its tasks; nothing is opened before it is needed.
 
     Args:

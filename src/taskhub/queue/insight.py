@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping
 
 from taskhub.queue import sql
+from taskhub.queue.fairness import MOST_KEYS, FairKey
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Attempt, UnknownJob
 from taskhub.queue.progress import Progress
@@ -50,6 +51,11 @@ def overlaps(hub: Hub, *, seconds: float = 86_400.0) -> Overlaps:
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
     """Every queue that holds jobs or has a worker of its own, by name; counts the jobs table."""
     return [QueueState(**row) for row in hub.read("list_queues", limit=limit)]
+
+
+def fair_keys(hub: Hub, queue: str, *, limit: int = MOST_KEYS) -> list[FairKey]:
+    """The fair keys of a queue whose jobs wait for their turns, by name, with their weights."""
+    return hub.fair_keys(queue, limit=limit)
 
 
 def workers(

@@ -40,7 +40,13 @@ class Tenure:
         self._terms = terms
         self._registration = registration
         self._schema = settings.schema
-        self._ticker = Ticker(settings.schema, registration.worker_id, terms.queues)
+        self._ticker = Ticker(
+            settings.schema,
+            registration.worker_id,
+            terms.queues,
+            weights=terms.weights,
+            ageing_seconds=settings.priority_ageing_seconds,
+        )
         self._upkeep = Upkeep(terms.hub, registration.worker_id)
         self._heartbeat = lease.Heartbeat(
             terms.conninfo,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ class Terms:
     conninfo: str
     name: str
     queues: Sequence[str] | None
+    weights: Mapping[str, int] | None
     concurrency: int
     pools: Pools
     wake: Callable[[], None]

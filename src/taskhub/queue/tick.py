@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +10,7 @@ import psycopg
 
 from taskhub.queue import acks, sql
 from taskhub.queue.acks import Ack, Claimed
+from taskhub.queue.shares import Shares
 
 Place = TypeVar("Place")
 LONGEST_SWEEP_PAUSE = 1.0
@@ -49,9 +50,9 @@ class Answer:
 
 @dataclass(slots=True)
 class _Lane:
-    """Where to begin in one queue and priority: a hint, never a filter for good."""
+    """Behind which place to begin in one queue and priority: a hint, never a filter for good."""
 
-    first_id: int
+    behind: float
     seen_at: float
 
 
@@ -83,14 +84,30 @@ class _Trail(Generic[Place]):
 
 
 class Ticker:
-    """Ticks for one worker id, and remembers how far it has looked."""
+    """Ticks for one worker id, and remembers how far it has looked.
 
-    def __init__(self, schema: str, worker_id: int, queues: Sequence[str] | None) -> None:
+    Args:
+        weights: of its queues, where each has its share of the slots.
+        ageing_seconds: how long a ready job waits for one priority step; 0: for ever.
+    """
+
+    def __init__(
+        self,
+        schema: str,
+        worker_id: int,
+        queues: Sequence[str] | None,
+        *,
+        weights: Mapping[str, int] | None = None,
+        ageing_seconds: float = 0.0,
+    ) -> None:
         self._query = sql.load("tick", schema)
         self._worker_id = worker_id
         self._queues = list(queues) if queues is not None else None
         self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._shares = Shares(weights) if weights else None
+        self._ageing_seconds = ageing_seconds
         self._notes = _Trail(0)
+        self._turns = _Trail(0)
         self._due = _Trail("-infinity")
         self._swept_at = self._saw_all_at = float("-inf")
         self._sweep_seconds = 0.0
@@ -107,17 +124,22 @@ class Ticker:
     ) -> Answer:
         """Store `done` and claim up to `slots` jobs: by priority, then in the order of their ids.
 
+        With weights by those first, and within a queue so; jobs with fair keys in that of their turns.
+
         Storing again what may have been stored before is safe: a claim is stored once. With `alone`
         one job that other workers were lost with, or none.
         """
         now = time.monotonic()
         sweep = 2 if must_sweep else self._sweep_mode(now)
+        order, drawn = self._shares.draw(slots) if self._shares else (self._queues, None)
         parameters = {
             **acks.parameters(done),
             **self._where_to_look(sweep, now),
             "worker_id": self._worker_id,
             "slots": slots,
-            "queues": self._queues,
+            "queues": order,
+            "shares": json.dumps(drawn) if drawn else None,
+            "ageing": self._ageing_seconds,
             "sweep": sweep,
             "alone": alone,
             "notify": self._may_notify(now),
@@ -127,6 +149,8 @@ class Ticker:
         told, claimed = json.loads(last[6]), list(map(Claimed._make, rows))
         if slots:
             self._remember(claimed, told, now, sweep)
+            if self._shares and drawn and not alone:
+                self._shares.took(drawn, (job.queue_name for job in claimed))
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
@@ -157,13 +181,14 @@ class Ticker:
         return {
             "lane_queues": [key[0] for key, _ in lanes],
             "lane_priorities": [key[1] for key, _ in lanes],
-            "lane_from": [lane.first_id for _, lane in lanes],
+            "lane_behind": [lane.behind for _, lane in lanes],
             "note_from": self._notes.begin(sweep, now),
+            "fair_from": self._turns.begin(sweep, now),
             "due_from": self._due.begin(sweep, now),
         }
 
     def _known_lanes(self) -> list[tuple[tuple[str, int], _Lane]]:
-        best_first = sorted(self._lanes.items(), key=lambda item: (-item[0][1], item[1].first_id))
+        best_first = sorted(self._lanes.items(), key=lambda item: (-item[0][1], item[1].behind))
         return best_first[:MOST_LANES]
 
     def _remember(
@@ -174,10 +199,11 @@ class Ticker:
         sweep: int,
     ) -> None:
         # In the order of the claims: where a sweep found old ids, the last one met is where to go on.
-        for key, last_id in {(job.queue_name, job.priority): job.id for job in claimed}.items():
-            self._lanes[key] = _Lane(last_id + 1, now)
+        for key, place in {(job.queue_name, job.priority): job.place for job in claimed}.items():
+            self._lanes[key] = _Lane(place, now)
         looked = told["looked_seconds"]
         self._notes.ended(told["note_upto"] and told["note_upto"] + 1, looked)
+        self._turns.ended(told["fair_upto"] and told["fair_upto"] + 1, looked)
         self._due.ended(told["due_upto"], looked)
         if sweep == 2 or told["swept_seconds"] is not None:
             self._swept_at = time.monotonic()

@@ -46,6 +46,7 @@ class Upkeep:
         self._next_rescue = now + wait_seconds
         self._swept_lock: str | None = None
         self._swept_limit: str | None = None
+        self._swept_turn: tuple[str, int, str] | None = None
         self._chores: asyncio.Task[None] | None = None
 
     @property
@@ -84,6 +85,7 @@ class Upkeep:
             self._next_slow_round = now + self._lease_seconds
             await extend_history(connection, self._schema)
             await self._sweep_locks(connection)
+            await self._sweep_turns(connection)
             self._start_chores()
         return await self._unknown(connection, runs, unstored)
 
@@ -174,6 +176,14 @@ class Upkeep:
         )
         row = await cursor.fetchone()
         self._swept_lock, self._swept_limit = row if row is not None else (None, None)
+
+    async def _sweep_turns(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        queue, lane, key = self._swept_turn or ("", -(2**31), "")
+        cursor = await connection.execute(
+            sql.load("sweep_turns", self._schema), {"queue": queue, "lane": lane, "key": key}
+        )
+        row = await cursor.fetchone()
+        self._swept_turn = None if row is None or row[0] is None else (row[0], row[1], row[2])
 
     async def _unknown(
         self,

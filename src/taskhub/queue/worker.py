@@ -18,6 +18,7 @@ import psycopg
 from taskhub import db, migrations
 from taskhub.queue import direct, joblogs, notify, scheduler
 from taskhub.queue.executors import Pools
+from taskhub.queue.shares import check_weights
 from taskhub.queue.tenure import PREPARED, Tenure
 from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer
@@ -33,7 +34,8 @@ class Worker:
     """Runs the jobs of a hub's tasks in this process.
 
     Args:
-        queues: their names; None is every queue.
+        queues: their names; None is every queue. A mapping of names to weights, whole numbers, gives
+            each its share of the slots, and what one leaves to the others.
         concurrency: jobs at once; default: the settings'.
         wait: False ends as soon as no job is ready and none runs.
         signals: SIGTERM and SIGINT drain, a second one stops at once; main thread only.
@@ -56,6 +58,7 @@ class Worker:
     ) -> None:
         self.hub = hub
         self.queues = list(queues) if queues is not None else None
+        self.weights = check_weights(queues) if queues is not None else None
         self.concurrency = concurrency or hub.settings.concurrency
         self.wait = wait
         self.name = name
@@ -104,6 +107,7 @@ class Worker:
             conninfo=self._conninfo,
             name=self.name,
             queues=self.queues,
+            weights=self.weights,
             concurrency=self.concurrency,
             pools=pools,
             wake=self._wake.set,

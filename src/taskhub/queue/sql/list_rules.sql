@@ -24,13 +24,13 @@ WITH RECURSIVE running AS MATERIALIZED (
 ), taken (name) AS (
     (
         SELECT j.limit_key FROM {schema}.procrastinate_jobs AS j
-        WHERE j.gate = 0 AND j.status IN ('todo', 'doing') AND j.limit_key IS NOT NULL
+        WHERE j.gate IN (0, 6) AND j.status IN ('todo', 'doing') AND j.limit_key IS NOT NULL
         ORDER BY j.limit_key LIMIT 1
     )
     UNION ALL
     SELECT (
         SELECT j.limit_key FROM {schema}.procrastinate_jobs AS j
-        WHERE j.gate = 0 AND j.status IN ('todo', 'doing') AND j.limit_key > t.name
+        WHERE j.gate IN (0, 6) AND j.status IN ('todo', 'doing') AND j.limit_key > t.name
         ORDER BY j.limit_key LIMIT 1
     )
     FROM taken AS t
@@ -61,7 +61,7 @@ WITH RECURSIVE running AS MATERIALIZED (
             ),
             (
                 SELECT j.at_most FROM {schema}.procrastinate_jobs AS j
-                WHERE j.gate = 0 AND j.status IN ('todo', 'doing') AND j.limit_key = d.name LIMIT 1
+                WHERE j.gate IN (0, 6) AND j.status IN ('todo', 'doing') AND j.limit_key = d.name LIMIT 1
             )
         ),
         NULL, NULL, true, NULL, NULL, NULL, NULL

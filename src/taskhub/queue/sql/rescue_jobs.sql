@@ -70,9 +70,13 @@ WITH RECURSIVE holders AS (
     SET status = dead.next_status,
         gate = CASE
             WHEN dead.next_status <> 'todo' THEN 0
-            ELSE {schema}.gate_of_v1(false, j.lock, j.limit_key)
+            -- A fair one is claimed alone from its second loss on, whosever turn it is.
+            ELSE {schema}.gate_of_v1(
+                false, j.lock, j.limit_key, CASE WHEN j.lost = 0 THEN j.fair_key END
+            )
         END,
         lost = j.lost + 1,
+        place = NULL,
         abort_requested = false,
         finished_at = CASE WHEN dead.next_status <> 'todo' THEN now() END,
         -- A job with the same queueing lock may have come to wait since.
@@ -84,7 +88,7 @@ WITH RECURSIVE holders AS (
     WHERE j.id = dead.id
     RETURNING
         j.id, j.claim, j.attempts, j.lost, j.status, j.queue_name, j.task_name, j.worker_id,
-        j.started_at, j.lock, j.limit_key
+        j.started_at, j.lock, j.limit_key, j.gate, j.priority, j.fair_key
 ), noted AS (
     INSERT INTO {schema}.attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
@@ -101,6 +105,11 @@ WITH RECURSIVE holders AS (
 ), let_go AS (
     INSERT INTO {schema}.lock_notes (lock, is_limit)
     SELECT DISTINCT rescued.limit_key, true FROM rescued WHERE rescued.limit_key IS NOT NULL
+), turns AS (
+    INSERT INTO {schema}.fair_notes (queue_name, priority, fair_key)
+    SELECT DISTINCT rescued.queue_name, rescued.priority, rescued.fair_key
+    FROM rescued
+    WHERE rescued.gate = 6
 ), woken AS (
     SELECT pg_notify('{schema}', q.queue_name)
     FROM (SELECT DISTINCT rescued.queue_name FROM rescued WHERE rescued.status = 'todo') AS q

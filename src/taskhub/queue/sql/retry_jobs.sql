@@ -31,7 +31,10 @@ WITH asked AS (
 ), back AS (
     UPDATE {schema}.procrastinate_jobs AS j
     SET status = 'todo',
-        gate = {schema}.gate_of_v1(coalesce(placed.due_at > clock_timestamp(), false), j.lock, j.limit_key),
+        gate = {schema}.gate_of_v1(
+            coalesce(placed.due_at > clock_timestamp(), false), j.lock, j.limit_key, j.fair_key
+        ),
+        place = NULL,
         attempts = 0,
         lost = 0,
         interrupted = 0,
@@ -49,13 +52,16 @@ WITH asked AS (
         ) THEN j.queueing_lock END
     FROM placed
     WHERE j.id = placed.id
-    RETURNING j.id, j.lock, j.limit_key, j.queue_name
+    RETURNING j.id, j.lock, j.limit_key, j.queue_name, j.gate, j.priority, j.fair_key
 ), noted AS (
     INSERT INTO {schema}.lock_notes (lock)
     SELECT DISTINCT back.lock FROM back WHERE back.lock IS NOT NULL
 ), noted_limits AS (
     INSERT INTO {schema}.lock_notes (lock, is_limit)
     SELECT DISTINCT back.limit_key, true FROM back WHERE back.limit_key IS NOT NULL
+), noted_turns AS (
+    INSERT INTO {schema}.fair_notes (queue_name, priority, fair_key)
+    SELECT DISTINCT back.queue_name, back.priority, back.fair_key FROM back WHERE back.gate = 6
 ), woken AS (
     SELECT pg_notify('{schema}', q.queue_name)
     FROM (SELECT DISTINCT back.queue_name FROM back) AS q

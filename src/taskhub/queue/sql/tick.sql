@@ -3,7 +3,7 @@
 -- The last row has no id: its args are a JSON object with what else there is to know.
 SELECT
     t.id, t.queue_name, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.attempts, t.claim,
-    t.lost, t.scheduled_at, t.version, t.is_expired
+    t.lost, t.scheduled_at, t.version, t.is_expired, t.place
 FROM {schema}.tick_v1(
     %(worker_id)s::bigint,
     %(done_ids)s::bigint[],
@@ -14,10 +14,13 @@ FROM {schema}.tick_v1(
     %(queues)s::varchar[],
     %(lane_queues)s::varchar[],
     %(lane_priorities)s::integer[],
-    %(lane_from)s::bigint[],
+    %(lane_behind)s::double precision[],
+    %(shares)s::jsonb,
+    %(ageing)s::double precision,
     %(sweep)s::integer,
     %(alone)s::boolean,
     %(note_from)s::bigint,
+    %(fair_from)s::bigint,
     %(due_from)s::timestamptz,
     %(notify)s::boolean
 ) AS t

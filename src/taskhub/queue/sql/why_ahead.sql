@@ -6,11 +6,11 @@
 -- Index: jobs_ready.
 SELECT count(*) AS jobs
 FROM (
-    SELECT j.id, j.priority
+    SELECT j.id, j.priority, coalesce(j.place, j.id) AS place
     FROM {schema}.procrastinate_jobs AS j
     WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = %(queue)s::varchar
-    ORDER BY j.priority DESC, j.id + 0
+    ORDER BY j.priority DESC, coalesce(j.place, j.id)
     LIMIT %(most)s::integer + 1
 ) AS first
 WHERE first.priority > %(priority)s::integer
-   OR (first.priority = %(priority)s::integer AND first.id < %(job_id)s::bigint)
+   OR (first.priority = %(priority)s::integer AND first.place < %(place)s::double precision)

@@ -8,7 +8,7 @@
 WITH taken AS MATERIALIZED (
     SELECT j.id, j.status::text AS status, j.worker_id
     FROM {schema}.procrastinate_jobs AS j
-    WHERE j.limit_key = %(key)s::text AND j.gate = 0 AND j.status IN ('todo', 'doing')
+    WHERE j.limit_key = %(key)s::text AND j.gate IN (0, 6) AND j.status IN ('todo', 'doing')
     LIMIT %(most)s::integer + 1
 ), first_taken AS (
     SELECT taken.id, taken.status, taken.worker_id FROM taken ORDER BY taken.status, taken.id LIMIT 5

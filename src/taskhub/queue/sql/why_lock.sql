@@ -8,7 +8,7 @@ SELECT
     (
         SELECT j.id
         FROM {schema}.procrastinate_jobs AS j
-        WHERE j.lock = %(lock)s::text AND j.gate IN (0, 3, 5) AND j.status IN ('todo', 'doing')
+        WHERE j.lock = %(lock)s::text AND j.gate IN (0, 3, 4, 5, 6) AND j.status IN ('todo', 'doing')
         LIMIT 1
     ) AS holder_id,
     (

@@ -121,7 +121,7 @@ class Look:
         job = self.job
         [row] = self.rows(
             "why_ahead",
-            queue=job["queue"], priority=job["priority"], job_id=self.job_id, most=MOST,
+            queue=job["queue"], priority=job["priority"], place=job["place"], most=MOST,
         )  # fmt: skip
         return int(row["jobs"])
 

@@ -1,0 +1,35 @@
+-- Forget keys of a lane that have no jobs waiting for their turns; whether there were any.
+--
+-- A key that is noted by a worker while it goes is looked for once more afterwards: the one who noted it
+-- saw that it was there, and left it. Indexes: fair_keys_pkey, jobs_fair.
+CREATE FUNCTION {schema}.forget_turns_v1(_queue varchar, _priority integer, _keys text[]) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = {schema}, pg_catalog, pg_temp
+{planner}
+AS $$
+DECLARE
+    _gone text[];
+BEGIN
+    WITH forgotten AS (
+        DELETE FROM fair_keys AS k
+        WHERE k.queue_name = _queue AND k.priority = _priority AND k.fair_key = ANY(_keys)
+          AND NOT EXISTS (
+              SELECT FROM procrastinate_jobs AS j
+              WHERE j.status = 'todo' AND j.gate = 6 AND j.queue_name = _queue
+                AND j.priority = _priority AND j.fair_key = k.fair_key
+          )
+        RETURNING k.fair_key
+    )
+    SELECT array_agg(f.fair_key) INTO _gone FROM forgotten AS f;
+    INSERT INTO fair_notes (queue_name, priority, fair_key)
+    SELECT _queue, _priority, g.name
+    FROM unnest(_gone) AS g (name)
+    CROSS JOIN LATERAL (
+        SELECT j.id
+        FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo' AND j.gate = 6 AND j.queue_name = _queue
+          AND j.priority = _priority AND j.fair_key = g.name
+        LIMIT 1
+    ) AS j;
+    RETURN _gone IS NOT NULL;
+END $$
