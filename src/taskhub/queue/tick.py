@@ -135,11 +135,8 @@ class Ticker:
         parameters = {
             **acks.parameters(done),
             **self._where_to_look(sweep, now),
-            "worker_id": self._worker_id,
+            **self._of_whom(order, drawn),
             "slots": slots,
-            "queues": order,
-            "shares": json.dumps(drawn) if drawn else None,
-            "ageing": self._ageing_seconds,
             "sweep": sweep,
             "alone": alone,
             "notify": self._may_notify(now),
@@ -149,8 +146,7 @@ class Ticker:
         told, claimed = json.loads(last[6]), list(map(Claimed._make, rows))
         if slots:
             self._remember(claimed, told, now, sweep)
-            if self._shares and drawn and not alone:
-                self._shares.took(drawn, (job.queue_name for job in claimed))
+            self._took(drawn if not alone else None, claimed)
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
@@ -160,6 +156,20 @@ class Ticker:
             bool(told["suspect"]),
             told["has_more"],
         )
+
+    def _of_whom(
+        self, order: Sequence[str] | None, drawn: Mapping[str, int] | None
+    ) -> dict[str, Any]:
+        return {
+            "worker_id": self._worker_id,
+            "queues": order,
+            "shares": json.dumps(drawn) if drawn else None,
+            "ageing": self._ageing_seconds,
+        }
+
+    def _took(self, drawn: Mapping[str, int] | None, claimed: Sequence[Claimed]) -> None:
+        if self._shares and drawn:
+            self._shares.took(drawn, (job.queue_name for job in claimed))
 
     def _sweep_mode(self, now: float) -> int:
         pause = 0.0
