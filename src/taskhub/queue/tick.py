@@ -136,10 +136,7 @@ class Ticker:
             **acks.parameters(done),
             **self._where_to_look(sweep, now),
             **self._of_whom(order, drawn),
-            "slots": slots,
-            "sweep": sweep,
-            "alone": alone,
-            "notify": self._may_notify(now),
+            **{"slots": slots, "sweep": sweep, "alone": alone, "notify": self._may_notify(now)},
         }
         cursor = await connection.execute(self._query, parameters)
         *rows, last = await cursor.fetchall()
