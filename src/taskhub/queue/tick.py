@@ -136,7 +136,7 @@ class Ticker:
             **acks.parameters(done),
             **self._where_to_look(sweep, now),
             **self._of_whom(order, drawn),
-            **{"slots": slots, "sweep": sweep, "alone": alone, "notify": self._may_notify(now)},
+            **_what(slots, sweep, alone=alone, notify=self._may_notify(now)),
         }
         cursor = await connection.execute(self._query, parameters)
         *rows, last = await cursor.fetchall()
@@ -221,6 +221,10 @@ class Ticker:
                 for key, lane in self._lanes.items()
                 if now - lane.seen_at < LANE_MEMORY_SECONDS
             }
+
+
+def _what(slots: int, sweep: int, *, alone: bool, notify: bool) -> dict[str, Any]:
+    return {"slots": slots, "sweep": sweep, "alone": alone, "notify": notify}
 
 
 def _is_partly_stored(told: dict[str, Any], done: Sequence[Ack]) -> bool:
