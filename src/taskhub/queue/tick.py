@@ -135,22 +135,15 @@ class Ticker:
         parameters = {
             **acks.parameters(done),
             **self._where_to_look(sweep, now),
-            "worker_id": self._worker_id,
-            "slots": slots,
-            "queues": order,
-            "shares": json.dumps(drawn) if drawn else None,
-            "ageing": self._ageing_seconds,
-            "sweep": sweep,
-            "alone": alone,
-            "notify": self._may_notify(now),
+            **self._of_whom(order, drawn),
+            **_what(slots, sweep, alone=alone, notify=self._may_notify(now)),
         }
         cursor = await connection.execute(self._query, parameters)
         *rows, last = await cursor.fetchall()
         told, claimed = json.loads(last[6]), list(map(Claimed._make, rows))
         if slots:
             self._remember(claimed, told, now, sweep)
-            if self._shares and drawn and not alone:
-                self._shares.took(drawn, (job.queue_name for job in claimed))
+            self._took(drawn if not alone else None, claimed)
         return Answer(
             claimed,
             frozenset(told["stored_ids"] or ()) if _is_partly_stored(told, done) else None,
@@ -160,6 +153,20 @@ class Ticker:
             bool(told["suspect"]),
             told["has_more"],
         )
+
+    def _of_whom(
+        self, order: Sequence[str] | None, drawn: Mapping[str, int] | None
+    ) -> dict[str, Any]:
+        return {
+            "worker_id": self._worker_id,
+            "queues": order,
+            "shares": json.dumps(drawn) if drawn else None,
+            "ageing": self._ageing_seconds,
+        }
+
+    def _took(self, drawn: Mapping[str, int] | None, claimed: Sequence[Claimed]) -> None:
+        if self._shares and drawn:
+            self._shares.took(drawn, (job.queue_name for job in claimed))
 
     def _sweep_mode(self, now: float) -> int:
         pause = 0.0
@@ -214,6 +221,10 @@ class Ticker:
                 for key, lane in self._lanes.items()
                 if now - lane.seen_at < LANE_MEMORY_SECONDS
             }
+
+
+def _what(slots: int, sweep: int, *, alone: bool, notify: bool) -> dict[str, Any]:
+    return {"slots": slots, "sweep": sweep, "alone": alone, "notify": notify}
 
 
 def _is_partly_stored(told: dict[str, Any], done: Sequence[Ack]) -> bool:
