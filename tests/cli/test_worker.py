@@ -152,7 +152,7 @@ def test_an_app_that_cannot_be_had_ends_all_with_its_code(
     [
         ("q" * 41, "must be at most 40 bytes, got 41"),
         ("队" * 14, "must be at most 40 bytes, got 42"),
-        ("mail:0", "weight of queue .mail. must be a whole number from 1"),
+        ("mail:0", "weight of queue 'mail' must be a whole number from 1"),
     ],
 )
 def test_a_queue_that_cannot_be_is_refused(command: Run, name: str, message: str) -> None:

@@ -138,7 +138,8 @@ def test_a_request_outlives_the_worker_that_was_to_hear_it(hub: Hub) -> None:
                 "UPDATE taskhub.procrastinate_workers SET last_heartbeat = now() - interval '1 day'"
             )
         )
-        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0, "worker_ids": None, "what": "x"})
+        asked = {"lease_seconds": 0.0, "worker_ids": None, "what": "x"}
+        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), asked)
 
     hub.run_worker(wait=False)
 

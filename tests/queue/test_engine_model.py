@@ -33,7 +33,7 @@ LIMITS = {"x": 2, "y": 1}
 LEASE_SECONDS = 60.0
 # The first worker knows both tasks, the other one only the first.
 TASKS = (["t", "u"], ["t"])
-# Lock, limit, priority, whether it is for later, whether its lock is strict, and the task.
+# Lock, limit, fair key, priority, whether it is for later, whether its lock is strict, and the task.
 JOBS = st.lists(
     st.tuples(
         st.sampled_from(LOCKS),
@@ -49,7 +49,7 @@ JOBS = st.lists(
 )
 
 
-New = tuple[str | None, str | None, int, bool, bool, str]
+New = tuple[str | None, str | None, str | None, int, bool, bool, str]
 
 
 @dataclass
@@ -133,16 +133,26 @@ class Engine(RuleBasedStateMachine):
         then=st.sampled_from(["commit", "commit", "leave open", "roll back"]),
     )
     def defer(self, n: int, jobs: list[New], then: str) -> None:
-        for lock, limit, priority, is_future, strict, task in jobs:
+        for lock, limit, fair_key, priority, is_future, strict, task in jobs:
             is_strict = strict and lock is not None
             row = (
                 self.deferrers[n]
                 .execute(
                     "INSERT INTO taskhub.procrastinate_jobs "
-                    "(queue_name, task_name, is_strict, priority, lock, limit_key, at_most, scheduled_at) "
-                    "VALUES ('q', %s, %s, %s, %s, %s, %s, CASE WHEN %s THEN now() + interval '1 hour' END) "
+                    "(queue_name, task_name, is_strict, priority, lock, limit_key, at_most, fair_key, "
+                    "scheduled_at) VALUES ('q', %s, %s, %s, %s, %s, %s, %s, "
+                    "CASE WHEN %s THEN now() + interval '1 hour' END) "
                     "RETURNING id",
-                    (task, is_strict, priority, lock, limit, LIMITS.get(limit or ""), is_future),
+                    (
+                        task,
+                        is_strict,
+                        priority,
+                        lock,
+                        limit,
+                        LIMITS.get(limit or ""),
+                        fair_key,
+                        is_future,
+                    ),
                 )
                 .fetchone()
             )

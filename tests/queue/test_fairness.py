@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskhub import Backoff, Hub, Snooze, Status, db
-from taskhub.queue import FairKey, insight, sql
+from taskhub.queue import FairKey, actions, insight, sql
 from taskhub.queue.acks import Claimed, Succeeded
 from taskhub.queue.shares import Shares
 from taskhub.queue.tick import Ticker
@@ -193,7 +193,7 @@ def test_what_returns_takes_a_turn_again_and_runs(hub: Hub) -> None:
 def test_a_failed_job_that_somebody_retries_takes_a_turn(hub: Hub, fleet: Fleet) -> None:
     fleet.defer("a", 1)
     fleet.admin.execute("UPDATE taskhub.procrastinate_jobs SET status = 'failed', gate = 0")
-    hub.read("retry_jobs", job_ids=[1], statuses=["failed"])
+    actions.retry(hub, [1])
 
     assert fleet.keys(fleet.worker(), 5) == {"a": 1}
 
@@ -202,7 +202,8 @@ def test_a_dead_worker_s_job_takes_a_turn(fleet: Fleet) -> None:
     fleet.defer("a", 1)
     fleet.claim(fleet.worker(), 5)
     fleet.admin.execute("DELETE FROM taskhub.procrastinate_workers")
-    fleet.admin.execute(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0, "worker_ids": None, "what": "x"})
+    asked = {"lease_seconds": 0.0, "worker_ids": None, "what": "x"}
+    fleet.admin.execute(sql.load("rescue_jobs", "taskhub"), asked)
 
     assert fleet.keys(fleet.worker(), 5) == {"a": 1}
 

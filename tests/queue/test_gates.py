@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[dict[str, Any], int]] = {
     "strict": ({"lock": "a", "strict": True}, 2),
     "limited": ({"limit": "x", "at_most": 1}, 3),
     "locked and limited": ({"lock": "a", "limit": "x", "at_most": 1}, 2),
-    "fair": ({"fair_key": "tenant"}, 0),
+    "fair": ({"fair_key": "tenant"}, 6),
     "expiring": ({"expires": 9e6, "lock": "a"}, 2),
 }
 
@@ -81,7 +81,8 @@ def rescued(hub: Hub, job: Job[Any]) -> None:
     claim(hub, job, worker_id)
     do(hub, "UPDATE taskhub.procrastinate_workers SET last_heartbeat = now() - interval '1 day'")
     with hub.engine.begin() as connection:
-        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), {"lease_seconds": 0.0, "worker_ids": None, "what": "x"})
+        asked = {"lease_seconds": 0.0, "worker_ids": None, "what": "x"}
+        connection.exec_driver_sql(sql.load("rescue_jobs", "taskhub"), asked)
 
 
 def retried_by_hand(hub: Hub, job: Job[Any]) -> None:

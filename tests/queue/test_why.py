@@ -378,7 +378,8 @@ NAMED_INDEXES = {
     "why_unknown": {"procrastinate_jobs_pkey"},
 }
 PARAMETERS = {
-    "job_id": 30_006, "lock": "a", "key": "k", "priority": 0, "most": look.MOST, "queue": "mail",
+    "job_id": 30_006, "lock": "a", "key": "k", "priority": 0, "place": 30_006.0, "most": look.MOST,
+    "queue": "mail",
     "task": "send", "worker_id": 1, "claim": 1, "since_seconds": 300.0,
 }  # fmt: skip
 
