@@ -93,24 +93,10 @@ class Settings:
             )
 
     def _check_numbers(self) -> None:
-        for name in (
-            "concurrency",
-            "max_args_bytes",
-            "process_max_jobs",
-            "process_max_result_bytes",
-            "max_file_bytes",
-            "segment_tokens",
-            "smtp_port",
-        ):
+        for name in _FROM_ONE:
             if getattr(self, name) < 1:
                 raise BadSetting(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in (
-            "lease_seconds",
-            "poll_seconds",
-            "idle_poll_seconds",
-            "smtp_timeout_seconds",
-            "unknown_task_grace_seconds",
-        ):
+        for name in _ABOVE_ZERO:
             # Turned around, it would let nan pass, which compares with nothing.
             if not 0 < getattr(self, name) < math.inf:
                 raise BadSetting(f"{name} must be above 0 and finite, got {getattr(self, name)}")
@@ -120,14 +106,7 @@ class Settings:
                 raise BadSetting(
                     f"{name} must be above 0 and at most 36500, got {getattr(self, name)}"
                 )
-        for name in (
-            "drain_seconds",
-            "process_children",
-            "process_max_mb",
-            "timeout_grace_seconds",
-            "max_overdue_threads",
-            "priority_ageing_seconds",
-        ):
+        for name in _FROM_ZERO:
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadSetting(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
         if not 0 <= self.segment_overlap_tokens < self.segment_tokens:
@@ -135,6 +114,32 @@ class Settings:
                 "segment_overlap_tokens must be from 0 to below segment_tokens, "
                 f"got {self.segment_overlap_tokens} of {self.segment_tokens}"
             )
+
+
+_FROM_ONE = (
+    "concurrency",
+    "max_args_bytes",
+    "process_max_jobs",
+    "process_max_result_bytes",
+    "max_file_bytes",
+    "segment_tokens",
+    "smtp_port",
+)
+_ABOVE_ZERO = (
+    "lease_seconds",
+    "poll_seconds",
+    "idle_poll_seconds",
+    "smtp_timeout_seconds",
+    "unknown_task_grace_seconds",
+)
+_FROM_ZERO = (
+    "drain_seconds",
+    "process_children",
+    "process_max_mb",
+    "timeout_grace_seconds",
+    "max_overdue_threads",
+    "priority_ageing_seconds",
+)
 
 
 def load(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from taskhub import Backoff, Hub, Status
+from taskhub import Backoff, Hub, Status, Task
 from taskhub.queue import insight
 from taskhub.queue.jobs import Job
 
@@ -40,9 +40,10 @@ def third_version(newer: Hub, **options: Any) -> list[tuple[str, str, int]]:
     """What its runs were given."""
     ran: list[tuple[str, str, int]] = []
 
-    @newer.task(name="greet", version=3, retry=Backoff(), **options)
-    async def greet(first: str, last: str, times: int) -> None:
+    async def run(first: str, last: str, times: int) -> None:
         ran.append((first, last, times))
+
+    greet: Task[..., Any] = newer.task(name="greet", version=3, retry=Backoff(), **options)(run)
 
     @greet.upcast(1)
     def split(arguments: dict[str, Any]) -> dict[str, Any]:

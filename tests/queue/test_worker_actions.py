@@ -283,7 +283,7 @@ def test_a_drain_is_heard_by_the_worker_that_comes_after_a_lost_lease_too(quick:
         with psycopg.connect(quick.url.set(drivername="postgresql").render_as_string(False)) as sql:
             sql.execute("DELETE FROM taskhub.procrastinate_workers WHERE id = %s", [found.id])
         gate.set()
-        until(lambda: not worker._tenure._heartbeat._thread.is_alive(), "the end")
+        until(lambda: not worker._tenure.standing._heartbeat._thread.is_alive(), "the end")
 
     newer = [w for w in insight.workers(quick, stopped=True) if w.id != found.id]
     assert all(draining_since(quick, w.id) for w in newer)

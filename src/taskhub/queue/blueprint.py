@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
-from taskhub.queue import crons
-from taskhub.queue.batch_task import Batching, BatchTask
+from typing_extensions import Unpack
+
+from taskhub.queue import crons, declaring
 from taskhub.queue.context import Context
 from taskhub.queue.crons import CatchUp
+from taskhub.queue.declaring import BatchOptions, TaskOptions
 from taskhub.queue.decorators import (
     BatchDecorator,
     CronDecorator,
     TaskDecorator,
     UntypedBatchDecorator,
 )
-from taskhub.queue.execution import Execution, ExecutorName
-from taskhub.queue.options import DeferOptions
-from taskhub.queue.retries import RetryValue
 from taskhub.queue.schedules import Cron, Every, Schedule
 from taskhub.queue.task import Task
-from taskhub.queue.unique import OnConflict, Until, Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,112 +43,20 @@ class Blueprint:
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        queue: str | None = None,
-        retry: RetryValue = False,
-        priority: int = 0,
-        lock: str | None = None,
-        strict: bool | None = None,
-        limit: str | None = None,
-        at_most: int | None = None,
-        tokens: int | str | None = None,
-        feedback: bool = False,
-        fair_key: str | None = None,
-        queueing_lock: str | None = None,
-        unique: str | None = None,
-        unique_until: Until | None = None,
-        unique_for: Window | None = None,
-        on_conflict: OnConflict | None = None,
-        cache: Window | None = None,
-        expires: float | timedelta | datetime | None = None,
-        version: int = 1,
-        aliases: tuple[str, ...] = (),
-        transactional: bool = False,
-        executor: ExecutorName | None = None,
-        timeout: float | None = None,
-        memory_mb: float | None = None,
-        cpu_seconds: float | None = None,
-        open_files: int | None = None,
-    ) -> TaskDecorator: ...
-
+    def task(self, **declared: Unpack[TaskOptions]) -> TaskDecorator: ...
     @overload
     def task(
-        self,
-        *,
-        batch: int,
-        of: Callable[P, A],
-        linger: float | None = None,
-        batch_by: str | None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        retry: RetryValue = False,
-        priority: int = 0,
-        lock: str | None = None,
-        limit: str | None = None,
-        at_most: int | None = None,
-        queueing_lock: str | None = None,
-        aliases: tuple[str, ...] = (),
-        timeout: float | None = None,
+        self, *, of: Callable[P, A], **declared: Unpack[BatchOptions]
     ) -> BatchDecorator[P, A]: ...
     @overload
-    def task(
-        self,
-        *,
-        batch: int,
-        linger: float | None = None,
-        batch_by: str | None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        retry: RetryValue = False,
-        priority: int = 0,
-        lock: str | None = None,
-        limit: str | None = None,
-        at_most: int | None = None,
-        queueing_lock: str | None = None,
-        aliases: tuple[str, ...] = (),
-        timeout: float | None = None,
-    ) -> UntypedBatchDecorator: ...
+    def task(self, **declared: Unpack[BatchOptions]) -> UntypedBatchDecorator: ...
 
     def task(self, *functions: Any, **declared: Any) -> Any:
-        """Declare a task; bare or with options.
-
-        Args:
-            name: how it is stored with its jobs; default: the function's dotted path.
-            queue: where its jobs wait; a route of the settings wins over it.
-            retry: Backoff, a number of retries, True, or procrastinate's RetryStrategy; a task
-                without it is not run again when its code fails.
-            lock: jobs with one lock run one at a time; may name arguments.
-            strict: the jobs of the lock run in the order of their ids, whatever waits for its time.
-            limit: jobs with one limit run at most `at_most` at once, in the whole fleet; may name
-                arguments. `hub.limit(...)` changes the number for one key at run time; without
-                `at_most` only that limits.
-            unique, unique_until, unique_for, on_conflict, cache: which job keeps another one out; see
-                DeferOptions and docs/unique.md.
-            tokens: what a job takes of its limit's rate, 1 if nothing is said; may name arguments.
-            feedback: `raise Throttled(...)` halves the number of the job's limit for a while.
-            expires: seconds, timedelta or a time with its zone; what did not start by then never does.
-            version: of the arguments; raise it where their shape changes, and say by `task.upcast` how
-                older ones are brought up.
-            fair_key: jobs of one queue take turns by it, whoever has deferred more; may name arguments.
-                `hub.weigh(...)` gives a key more turns.
-            aliases: former names under which jobs may still wait.
-            transactional: the function takes a Session (AsyncSession, if it is a coroutine function)
-                whose commit holds its writes, its jobs, its result and the end of the job: all or none.
-            executor: "async", "thread" or "process"; default: the loop for a coroutine, else a thread.
-            timeout: seconds after which the job is stopped; see docs/executors.md for how.
-            memory_mb, cpu_seconds, open_files: what a job in a process may take.
-            batch: the function takes a list of up to so many Items, jobs that it does in one call.
-            of: what makes `item.args` of a job's arguments: a dataclass, a model, a function; type
-                checkers then know what `defer` takes. Default: as the function's list is annotated.
-            linger: seconds a call waits for more jobs, unless calls that wait take all slots.
-            batch_by: a template over the arguments: only jobs with one text share a call.
+        """Declare a task; bare or with options, see `TaskOptions` and `BatchOptions`.
 
         Raises:
             ValueError: the name is taken, a template names no parameter, or a limit cannot be.
-            TypeError: the function takes *args, or cannot run in this executor.
+            TypeError: the function takes *args, cannot run in this executor, or an option is none.
         """
 
         def declare(target: Callable[..., Any]) -> Task[..., Any]:
@@ -216,62 +121,22 @@ class Blueprint:
         self, schedule: Schedule, told: dict[str, Any], options: dict[str, Any]
     ) -> CronDecorator:
         def declare(target: Callable[..., Any]) -> Task[..., Any]:
-            if isinstance(target, Task):
-                task, unknown = target, set(options)
-            else:
-                task = self._declare(target, **options)
-                unknown = set(task.options_given) - set(DeferOptions.__annotations__)
+            unknown = set(options)
+            if not isinstance(target, Task):
+                unknown -= declaring.OPTIONS
             if unknown:
                 raise TypeError(
                     f"cron got options it does not take here: {', '.join(sorted(unknown))}; "
                     "those of a task go to the decorator that declares it"
                 )
+            task = target if isinstance(target, Task) else self._declare(target, **options)
             crons.declare(task, schedule, **told)
             return task
 
         return cast(CronDecorator, declare)
 
-    def _declare(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None = None,
-        queue: str | None = None,
-        retry: RetryValue = False,
-        version: int = 1,
-        aliases: tuple[str, ...] = (),
-        transactional: bool = False,
-        executor: ExecutorName | None = None,
-        timeout: float | None = None,
-        memory_mb: float | None = None,
-        cpu_seconds: float | None = None,
-        open_files: int | None = None,
-        feedback: bool = False,
-        **options: Any,
-    ) -> Task[..., Any]:
-        batching = Batching.declared(function, options, transactional, executor)
-        execution = Execution.of(
-            function,
-            executor=executor,
-            timeout=timeout,
-            memory_mb=memory_mb,
-            cpu_seconds=cpu_seconds,
-            open_files=open_files,
-        )
-        given = {key: value for key, value in options.items() if value is not None}
-        make: Any = Task if batching is None else partial(BatchTask, batching=batching)
-        task: Task[..., Any] = make(
-            function=function,
-            name=name or f"{function.__module__}.{function.__qualname__}".replace("<locals>.", ""),
-            declared_queue=queue,
-            retry=retry,
-            options_given=cast(DeferOptions, given),
-            aliases=aliases,
-            is_transactional=transactional,
-            execution=execution,
-            has_feedback=feedback,
-            version=version,
-        )
+    def _declare(self, function: Callable[..., Any], **declared: Any) -> Task[..., Any]:
+        task = declaring.made(function, declared)
         self._register(task)
         return task
 

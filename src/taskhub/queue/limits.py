@@ -81,40 +81,20 @@ class Limits:
                 a job takes its `tokens=`, or one.
             burst: how many may be saved up; default: what comes in a second, and one at least. A job
                 that needs more starts when so many are there.
-            feedback: halve `at_most` at `raise Throttled(...)`, and raise it again by one for each round
-                of successes.
+            feedback: halve `at_most` at `raise Throttled(...)`; each round of successes adds one again.
             breaker: start none for a while when they fail one after the other.
 
         Raises:
             TypeError: nothing is given, two periods are, or what goes with something else is alone.
-            ValueError: the name or a number is none that can be, or more than at_most is said of a
-                queue or a task.
+            ValueError: a name or number cannot be, or a queue or task is given more than at_most.
         """
-        rate = rate_of(
-            {
-                "per_second": per_second,
-                "per_minute": per_minute,
-                "per_hour": per_hour,
-                "per_day": per_day,
-            },
-            burst,
-        )
-        more = {
-            **rate,
-            **(breaker.told() if breaker else {}),
-            **({"feedback": True} if feedback else {}),
-        }
-        if at_most is None and (feedback or not more):
-            raise TypeError("at_most must be given, or a rate or a breaker for a key")
-        if more and name.startswith(LANES):
-            raise ValueError(
-                f"name must be a key for rates, feedback and breakers, got {name!r}; "
-                "give its task a limit"
-            )
+        named = ("per_second", "per_minute", "per_hour", "per_day")
+        periods = dict(zip(named, (per_second, per_minute, per_hour, per_day), strict=True))
+        more = _more(name, at_most, rate_of(periods, burst), breaker, feedback=feedback)
         self.read(
             "set_rule", name=_checked(name), what="limit",
             at_most=None if at_most is None else check_at_most(at_most),
-            reason=None, until=None, more=json.dumps(more),
+            reason=None, until=None, more=more,
         )  # fmt: skip
 
     def unlimit(self: _Database, name: str) -> bool:
@@ -172,6 +152,29 @@ class Limits:
             until=None, more="{}",
         )  # fmt: skip
         return bool(row["was_there"])
+
+
+def _more(
+    name: str,
+    at_most: int | None,
+    rate: Mapping[str, Any],
+    breaker: Breaker | None,
+    *,
+    feedback: bool,
+) -> str:
+    """What a rule says beside its number, as JSON."""
+    more = {
+        **rate,
+        **(breaker.told() if breaker else {}),
+        **({"feedback": True} if feedback else {}),
+    }
+    if at_most is None and (feedback or not more):
+        raise TypeError("at_most must be given, or a rate or a breaker for a key")
+    if more and name.startswith(LANES):
+        raise ValueError(
+            f"name must be a key for rates, feedback and breakers, got {name!r}; give its task a limit"
+        )
+    return json.dumps(more)
 
 
 def check_at_most(at_most: Any) -> int:

@@ -84,31 +84,10 @@ class DeferOptions(TypedDict, total=False):
 
 def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Writer:
     """What makes a row of arguments; whatever all rows have in common is checked here, once."""
-    delay, at = options.get("delay"), options.get("at")
-    if delay is not None and at is not None:
-        raise TypeError("give delay or at, not both")
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    rule = unique.Uniqueness.of(options).check_history(task.hub.settings.history_days)
-    expires_seconds, expires_at = read_expires(options.get("expires"), seconds, at)
-    common = Common(
-        queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
-        task_name=task.name,
-        priority=check_priority(options.get("priority", 0)),
-        delay_seconds=None if seconds is None else check_delay(seconds),
-        at=None if at is None else check_at(at),
-        at_most=options.get("at_most"),
-        unique_running=rule.is_running_too,
-        unique_replace=rule.replaces,
-        unique_seconds=rule.seconds,
-        cache_seconds=rule.cache_seconds,
-        is_strict=check_strict(options),
-        version=task.stored_version,
-        expires_seconds=expires_seconds,
-        expires_at=expires_at,
-    )
+    common = _common(task, options, queue)
     parameters, max_bytes = task.parameters, task.hub.settings.max_args_bytes
     templates = [(key, options.get(key)) for key in TEMPLATES]
-    is_cached = rule.cache_seconds is not None
+    is_cached = common.cache_seconds is not None
     tokens = options.get("tokens")
     is_plain = tokens is None and not is_cached and all(one is None for _, one in templates)
 
@@ -131,3 +110,29 @@ def row_writer(task: Task[..., Any], options: DeferOptions, queue: str) -> Write
         return NewJob(common, text, lock, queueing_lock, limit, fair, key, needs)
 
     return row
+
+
+def _common(task: Task[..., Any], options: DeferOptions, queue: str) -> Common:
+    """What the rows of jobs with these options have in common, checked."""
+    delay, at = options.get("delay"), options.get("at")
+    if delay is not None and at is not None:
+        raise TypeError("give delay or at, not both")
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    rule = unique.Uniqueness.of(options).check_history(task.hub.settings.history_days)
+    expires_seconds, expires_at = read_expires(options.get("expires"), seconds, at)
+    return Common(
+        queue_name=check_text(queue, "queue", MAX_NAME_BYTES),
+        task_name=task.name,
+        priority=check_priority(options.get("priority", 0)),
+        delay_seconds=None if seconds is None else check_delay(seconds),
+        at=None if at is None else check_at(at),
+        at_most=options.get("at_most"),
+        unique_running=rule.is_running_too,
+        unique_replace=rule.replaces,
+        unique_seconds=rule.seconds,
+        cache_seconds=rule.cache_seconds,
+        is_strict=check_strict(options),
+        version=task.stored_version,
+        expires_seconds=expires_seconds,
+        expires_at=expires_at,
+    )

@@ -16,6 +16,7 @@ from taskhub.queue.batches import Batches
 from taskhub.queue.crons import declared
 from taskhub.queue.pending import Ended, Pending
 from taskhub.queue.runs import Run
+from taskhub.queue.standing import Standing
 from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer, Ticker
 from taskhub.queue.upkeep import Upkeep, extend_history
@@ -48,21 +49,10 @@ class Tenure:
             ageing_seconds=settings.priority_ageing_seconds,
         )
         self._upkeep = Upkeep(terms.hub, registration.worker_id)
-        self._heartbeat = lease.Heartbeat(
-            terms.conninfo,
-            settings.schema,
-            registration.worker_id,
-            settings.lease_seconds,
-            lost=self._on_lease_lost,
-            asked_to_drain=self._on_asked_to_drain,
-            counts=terms.pools.counts,
-        )
-        terms.pools.tell = self._on_left_behind
+        self.standing = Standing(terms, registration)
         self.pending = Pending(
-            settings.schema, registration.worker_id, lambda: self._heartbeat.awake_seconds
+            settings.schema, registration.worker_id, lambda: self.standing.awake_seconds
         )
-        self._has_told_drain = False
-        self._lease_lost = False
         self._is_stopped = False
         self._is_more_near = False
         self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
@@ -85,38 +75,11 @@ class Tenure:
             lease_seconds=settings.lease_seconds,
         )
         tenure = cls(terms, registration)
-        tenure._heartbeat.start()
+        tenure.standing.start()
         logger.info(
             "worker started", extra={"worker_id": registration.worker_id, "queues": terms.queues}
         )
         return tenure
-
-    def _on_lease_lost(self) -> None:
-        self._lease_lost = True
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._terms.wake)
-
-    def _on_asked_to_drain(self, how: str) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._terms.drain, how)
-
-    async def tell_drain(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Say in the registry that no job is taken any more; between two turns, so it is true."""
-        if not self._has_told_drain:
-            await connection.execute(
-                sql.load("note_draining", self._schema),
-                {"worker_id": self._registration.worker_id},
-            )
-            self._has_told_drain = True
-
-    def _on_left_behind(self) -> None:
-        self._heartbeat.hurry()
-        self._terms.wake()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether others may have taken the jobs, as far as this process can tell."""
-        return self._lease_lost or self._heartbeat.is_over
 
     @property
     def is_busy(self) -> bool:
@@ -133,13 +96,6 @@ class Tenure:
         """How many jobs run in threads, which nothing stops but the end of the process."""
         return sum(run.is_stuck for run in self.runs.values())
 
-    async def holds(self) -> bool:
-        """Whether others still honour the lease; back from a pause, it is renewed first."""
-        while self._heartbeat.is_late and not self.is_lost:
-            self._heartbeat.hurry()
-            await asyncio.sleep(0.01)
-        return not self.is_lost
-
     @property
     def upkeep_due_in_seconds(self) -> float:
         """When the next look at dead workers is due."""
@@ -152,7 +108,7 @@ class Tenure:
 
     def stop_work(self) -> None:
         """Stop what runs, and the lease: other workers may take the jobs from now on."""
-        self._heartbeat.stop()
+        self.standing.stop()
         self._is_stopped = True
         for run in self.runs.values():
             run.abandon()
@@ -314,7 +270,7 @@ class Tenure:
         await connection.execute(
             sql.load("unregister_worker", self._schema), {"worker_id": worker_id, "reason": reason}
         )
-        self._heartbeat.stop()
+        self.standing.stop()
         logger.info("worker stopped", extra={"worker_id": worker_id})
 
 

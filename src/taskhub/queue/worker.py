@@ -6,17 +6,15 @@ import asyncio
 import logging
 import math
 import random
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from taskhub import db, migrations
-from taskhub.queue import direct, joblogs, notify, scheduler
+from taskhub.queue import direct, joblogs, notify, scheduler, stopping
 from taskhub.queue.executors import Pools
 from taskhub.queue.shares import check_weights
 from taskhub.queue.tenure import PREPARED, Tenure
@@ -114,7 +112,7 @@ class Worker:
             drain=self.drain,
         )
         schedules = scheduler.beside(self.hub, is_wanted=self.wait)
-        with self._handle_signals(), joblogs.capture(), schedules:
+        with stopping.heard(self._on_signal, is_wanted=self._signals), joblogs.capture(), schedules:
             try:
                 await self._live()
             finally:
@@ -141,18 +139,6 @@ class Worker:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
-    @contextmanager
-    def _handle_signals(self) -> Iterator[None]:
-        handled = (signal.SIGTERM, signal.SIGINT) if self._signals else ()
-        loop = asyncio.get_running_loop()
-        for number in handled:
-            loop.add_signal_handler(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
-
     def _on_signal(self) -> None:
         # systemd signals every process of a unit, and a supervisor passes its own signal on: two that
         # come together are one.
@@ -173,13 +159,13 @@ class Worker:
             self._wake.clear()  # before the claim: what comes during it wakes us again
             self._end_if_clogged()
             try:
-                if not await self._tenure.holds():
+                if not await self._tenure.standing.holds():
                     await self._tenure.hand_over(connection)
                     self._tenure = await Tenure.begin(self._terms, connection)
                 # A connection that gives no answer within a lease is as good as broken.
                 async with asyncio.timeout(max(self.hub.settings.lease_seconds, 5.0)):
                     if not self._takes_jobs:
-                        await self._tenure.tell_drain(connection)
+                        await self._tenure.standing.tell_drain(connection)
                     answer = await self._tenure.turn(connection, takes_jobs=self._takes_jobs)
             except (psycopg.Error, TimeoutError) as error:
                 connection = await self._after(error, connection)
@@ -270,7 +256,7 @@ class Worker:
             try:
                 connection = await direct.connect(self._conninfo)
             except psycopg.OperationalError:
-                if self._tenure.is_lost:
+                if self._tenure.standing.is_lost:
                     self._tenure.stop_work()  # others may take the jobs from now on
                 if self._stopping and time.monotonic() >= (self._drain_deadline or 0):
                     self.abandoned = self._tenure.stuck
@@ -297,7 +283,7 @@ class Worker:
                     return
                 except (psycopg.Error, TimeoutError) as error:
                     # While the lease lasts nobody else has the jobs: it is worth another try.
-                    if not await tenure.holds():
+                    if not await tenure.standing.holds():
                         raise
                     connection = await self._after(error, connection)
         finally:
