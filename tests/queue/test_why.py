@@ -368,7 +368,7 @@ def test_a_worker_that_runs_a_job_is_told_while_it_does(hub: Hub) -> None:
 
 NAMED_INDEXES = {
     "why_job": {"procrastinate_jobs_pkey"},
-    "why_lock": {"jobs_occupant", "jobs_behind"},
+    "why_lock": {"jobs_occupant", "jobs_behind", "jobs_strict"},
     "why_limit": {"jobs_slots", "jobs_limited", "rules_pkey"},
     "why_ahead": {"jobs_ready"},
     "why_rules": {"jobs_running"},
@@ -378,7 +378,7 @@ NAMED_INDEXES = {
     "why_unknown": {"procrastinate_jobs_pkey"},
 }
 PARAMETERS = {
-    "job_id": 30_006, "lock": "a", "key": "k", "priority": 0, "place": 30_006.0, "most": look.MOST,
+    "job_id": 30_006, "lock": "a", "is_strict": False, "key": "k", "priority": 0, "place": 30_006.0, "most": look.MOST,
     "queue": "mail",
     "task": "send", "worker_id": 1, "claim": 1, "since_seconds": 300.0,
 }  # fmt: skip

@@ -65,8 +65,10 @@ def locked(look: Look) -> Reason | None:
         return None
     job = look.job
     [row] = look.rows(
-        "why_lock", lock=job["lock"], priority=job["priority"], job_id=look.job_id, most=MOST
-    )
+        "why_lock",
+        lock=job["lock"], priority=job["priority"], is_strict=job["is_strict"], job_id=look.job_id,
+        most=MOST,
+    )  # fmt: skip
     facts: dict[str, Any] = {
         "lock": job["lock"],
         "holder_id": row["holder_id"],
