@@ -35,7 +35,8 @@ def new_worker(
     """A worker that lives by the table, and does nothing."""
     asked = {
         "host": "box", "pid": 77, "name": "w", "version": "0", "queues": queues, "tasks": list(tasks),
-        "crons": list(crons), "versions": json.dumps(versions or {}), "concurrency": slots, "lease_seconds": lease_seconds,
+        "crons": list(crons), "versions": json.dumps(versions or {}), "concurrency": slots,
+        "lease_seconds": lease_seconds,
     }  # fmt: skip
     with connected(hub) as connection:
         row = connection.execute(sql.load("register_worker", "taskhub"), asked).fetchone()

@@ -83,7 +83,8 @@ def out_of_tokens(look: Look) -> Reason | None:
     if missing <= 0:
         return None
     seconds = missing / row["rate"]
-    told = f"waits for tokens of {_name(look)}: it needs {amount(needs)}, {amount(left)} are left"
+    told = f"waits for tokens of {_name(look)}: it needs {amount(needs)}, "
+    told += f"{amount(left)} of {amount(row['burst'])} left"
     if row["promised"]:
         told += (
             f", {amount(row['promised'])} are promised to jobs that are ready and have not started"

@@ -42,7 +42,7 @@ def overdue(look: Look) -> Reason | None:
         return None
     late, threads = _seconds_late(look), look.holder["overdue"]
     facts = {"seconds_late": late, "worker_overdue": threads}
-    past = f"its worker has {counted(threads, 'thread')} past their timeout that cannot be stopped"
+    past = f"its worker has {counted(threads, 'overdue thread')} that cannot be stopped"
     if late is not None:
         told = f"is {span(late)} past its timeout" + (f"; {past}" if threads else "")
         return Reason("overdue", told, facts)
