@@ -2,7 +2,16 @@
 
 import json
 
+import psycopg
+
+from taskhub import db
 from tests.cli.conftest import Run
+
+
+def change(url: str, *statements: str) -> None:
+    with psycopg.connect(db.conninfo(db.address(url))) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
 def test_a_limit_is_set_listed_and_taken_away(command: Run) -> None:
@@ -59,3 +68,51 @@ def test_a_limit_that_cannot_be_is_refused(command: Run) -> None:
 
         assert refused.returncode == 2
         assert "must be" in refused.stderr or "give one of" in refused.stderr
+
+
+WAITING = """
+INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name, args, {0})
+VALUES ('mail', 'send', '{{}}', '{1}')
+"""
+
+
+def test_a_fair_key_is_weighed_and_listed_with_what_waits(command: Run, database: str) -> None:
+    tenant = WAITING.format("fair_key", "tenant:7")
+    change(database, tenant, tenant, WAITING.format("fair_key", "tenant:8"))
+    weighed = command("weigh", "mail", "tenant:7", "3", "-o", "json")
+    listed = json.loads(command("queues", "--fair-keys", "mail", "-o", "json").stdout)
+    taken_back = command("weigh", "mail", "tenant:7", "1")
+    again = json.loads(command("queues", "--fair-keys", "mail", "-o", "json").stdout)
+
+    assert json.loads(weighed.stdout) == {"queue": "mail", "fair_key": "tenant:7", "weight": 3}
+    assert [(r["fair_key"], r["waiting"], r["weight"]) for r in listed] == [
+        ("tenant:7", 2, 3), ("tenant:8", 1, 1),
+    ]  # fmt: skip
+    assert (taken_back.returncode, again[0]["weight"]) == (0, 1)
+    refused = command("weigh", "mail", "tenant:7", "1001")
+    assert (refused.returncode, "1001 is not in the range" in refused.stderr) == (2, True)
+
+
+def test_an_open_breaker_is_a_warning_and_missing_tokens_are_a_note(
+    command: Run, database: str
+) -> None:
+    change(
+        database,
+        WAITING.format("limit_key", "api"),
+        WAITING.format("limit_key", "slow"),
+        "INSERT INTO taskhub.rules (name, breaker_failures) VALUES ('api', 1), ('idle', 1)",
+        "INSERT INTO taskhub.rules (name, rate, burst) VALUES ('slow', 0.001, 1)",
+        "INSERT INTO taskhub.limit_states (name, opened_at, open_until, open_reason) "
+        "SELECT n, now(), now() + interval '1 h', 'OSError: no route' FROM unnest(ARRAY['api', 'idle']) AS n",
+        "INSERT INTO taskhub.limit_states (name, tokens, filled_at, wake_at) "
+        "VALUES ('slow', 0, now(), now() + interval '1 h')",
+    )
+
+    told = command("status", "-o", "json")
+
+    warnings, notes = json.loads(told.stdout)["warnings"], json.loads(told.stdout)["notes"]
+    assert told.returncode == 8
+    assert [w for w in warnings if "breaker" in w] == [warnings[-1]]
+    assert warnings[-1].startswith("the breaker of limit 'api' opened ")
+    assert warnings[-1].endswith(": OSError: no route; `taskhub resume --key api` closes it")
+    assert "jobs of limit 'slow' wait for tokens" in notes

@@ -162,3 +162,13 @@ def test_a_queue_that_cannot_be_is_refused(command: Run, name: str, message: str
     assert (alone.returncode, many.returncode) == (2, 2)
     assert message in alone.stderr
     assert message in many.stderr
+
+
+def test_queues_with_weights_are_served(command: Run) -> None:
+    command("defer", "send", "order_id=7")
+    served = command("worker", "-q", "mail:4,other", "-q", "third:2", "--burst")
+    listed = command("ls", "-o", "tsv")
+
+    assert served.returncode == 0
+    assert "queues: mail:4, other:1, third:2, " in served.stderr
+    assert "\tsucceeded\t" in listed.stdout

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from tests.queue.test_why import gone, new_worker
+from tests.queue.staged import gone, new_worker
 from tests.waiting import until
 
 from taskhub import Blueprint, Context, Hub, db

@@ -11,12 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.queue.staged import change, new_worker
 
 from taskhub import Context, Hub, Status, db
 from taskhub.cli import look
 from taskhub.queue import horizon, insight, sql
 from taskhub.queue.filters import JobFilter
-from taskhub.queue.states import JobDetail, Page
+from taskhub.queue.states import JobDetail, Page, TaskCount
 
 
 @contextmanager
@@ -249,3 +250,23 @@ def test_the_status_names_who_holds_the_vacuum_horizon_only_when_it_matters(
 
 def reader_pid(note: str) -> str:
     return note.split("pg_terminate_backend(")[1].rstrip(")")
+
+
+def test_waiting_jobs_of_a_newer_version_are_unserved_and_older_ones_are_not(hub: Hub) -> None:
+    @hub.task(name="greet", queue="mail", version=3)
+    async def greet() -> None: ...
+
+    greet.defer_many([{}] * 3)
+    change(hub, "UPDATE taskhub.procrastinate_jobs SET version = id")
+    new_worker(hub, queues=["mail"], tasks=("greet",), versions={"greet": 2})
+    new_worker(hub, queues=["other"], tasks=("greet",), versions={"greet": 3})
+
+    found = insight.unserved(hub)
+
+    assert found == [TaskCount("mail", "greet", 1, version=3, newest_version=2)]
+    assert look._unserved(found[0]) == (
+        "1 jobs of task 'greet' wait in queue 'mail', and their version is 3, which no live worker knows: "
+        "the newest one has 2"
+    )
+    new_worker(hub, tasks=("greet",), versions={"greet": 3})
+    assert insight.unserved(hub) == []

@@ -4,75 +4,22 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from tests.queue.staged import change, connected, gone, names, new_worker, run_by
 
 from taskhub import Backoff, Fail, Hub, Snooze, db
 from taskhub.queue import UnknownJob, insight, sql
-from taskhub.queue.why import CHECKS, held, look, ready, words
+from taskhub.queue.why import CHECKS, limits, locks, look, ready, words
 
 
 @pytest.fixture(autouse=True)
 def tasks(hub: Hub) -> None:
     @hub.task(name="send", queue="mail")
     async def send() -> None: ...
-
-
-@contextmanager
-def connected(hub: Hub) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(db.conninfo(hub.url), autocommit=True) as connection:
-        yield connection
-
-
-def change(hub: Hub, statement: str, *parameters: Any) -> None:
-    with connected(hub) as connection:
-        connection.execute(statement.encode(), parameters)
-
-
-def new_worker(
-    hub: Hub,
-    *,
-    queues: list[str] | None = None,
-    tasks: tuple[str, ...] = ("send",),
-    crons: tuple[str, ...] = (),
-    slots: int = 2,
-    lease_seconds: float = 30.0,
-) -> int:
-    """A worker that lives by the table, and does nothing."""
-    asked = {
-        "host": "box", "pid": 77, "name": "w", "version": "0", "queues": queues, "tasks": list(tasks),
-        "crons": list(crons), "versions": "{}", "concurrency": slots, "lease_seconds": lease_seconds,
-    }  # fmt: skip
-    with connected(hub) as connection:
-        row = connection.execute(sql.load("register_worker", "taskhub"), asked).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def run_by(hub: Hub, worker_id: int | None, *job_ids: int) -> None:
-    change(
-        hub,
-        "UPDATE taskhub.procrastinate_jobs SET status = 'doing', gate = 0, worker_id = %s, "
-        "claim = claim + 1, started_at = now() - interval '3 min' WHERE id = ANY(%s)",
-        worker_id,
-        list(job_ids),
-    )
-
-
-def gone(hub: Hub, worker_id: int) -> None:
-    change(
-        hub,
-        "UPDATE taskhub.procrastinate_workers SET last_heartbeat = now() - interval '5 min' WHERE id = %s",
-        worker_id,
-    )
-
-
-def names(hub: Hub, job_id: int) -> list[str]:
-    return [reason.name for reason in insight.why(hub, job_id).reasons]
 
 
 STATES = ("todo", "doing", "aborting", "succeeded", "failed", "cancelled", "aborted")
@@ -254,11 +201,19 @@ def test_who_is_missing_is_told(hub: Hub) -> None:
     assert "none serves queue 'mail'; `taskhub worker --queue mail` starts one" in job.why()
     draining = new_worker(hub)
     change(hub, "UPDATE taskhub.workers SET drain = 'end' WHERE id = %s", draining)
-    assert "none but 1 that drains serves queue 'mail'" in job.why()
+    assert f"1 worker of queue 'mail' (id {draining}) drains; `taskhub worker" in job.why()
+    assert names(hub, job.id) == ["only_draining"]
+    change(
+        hub,
+        "UPDATE taskhub.workers SET drain = 'stay', draining_at = now() WHERE id = %s",
+        draining,
+    )
+    assert "drains, 1 drained and idle; `taskhub worker" in job.why()
     new_worker(hub, queues=["other"])
-    assert names(hub, job.id) == ["no_worker"]
+    assert names(hub, job.id) == ["only_draining"]
     new_worker(hub, queues=["mail"], tasks=("other",))
     assert names(hub, job.id) == ["task_not_known"]
+    assert "that serve queue 'mail' does, only 1 that drains; start one" in job.why()
     new_worker(hub, queues=["mail"])
     assert names(hub, job.id) == ["starting"]
     assert job.why() == f"job {job.id} is ready and about to be claimed"
@@ -366,10 +321,12 @@ def test_a_worker_that_runs_a_job_is_told_while_it_does(hub: Hub) -> None:
     )
 
 
+LARGE = ("procrastinate_jobs", "fair_keys")
 NAMED_INDEXES = {
     "why_job": {"procrastinate_jobs_pkey"},
-    "why_lock": {"jobs_occupant", "jobs_behind"},
-    "why_limit": {"jobs_slots", "jobs_limited", "rules_pkey"},
+    "why_lock": {"jobs_occupant", "jobs_behind", "jobs_strict"},
+    "why_limit": {"jobs_slots", "jobs_limited", "rules_pkey", "limit_states_pkey"},
+    "why_turn": {"jobs_fair", "jobs_window", "fair_keys_turn", "fair_keys_pkey"},
     "why_ahead": {"jobs_ready"},
     "why_rules": {"jobs_running"},
     "why_workers": {"jobs_running"},
@@ -378,9 +335,9 @@ NAMED_INDEXES = {
     "why_unknown": {"procrastinate_jobs_pkey"},
 }
 PARAMETERS = {
-    "job_id": 30_006, "lock": "a", "key": "k", "priority": 0, "place": 30_006.0, "most": look.MOST,
-    "queue": "mail",
-    "task": "send", "worker_id": 1, "claim": 1, "since_seconds": 300.0,
+    "job_id": 30_006, "lock": "a", "is_strict": False, "key": "k", "fair_key": "f", "priority": 0,
+    "place": 30_006.0, "most": look.MOST, "queue": "mail", "task": "send", "version": 1,
+    "is_set_aside": False, "worker_id": 1, "claim": 1, "since_seconds": 300.0,
 }  # fmt: skip
 
 
@@ -394,7 +351,21 @@ def backlog(hub: Hub, jobs: int) -> None:
                 "CASE WHEN %s THEN now() + interval '1 h' END FROM generate_series(1, %s)",
                 [lock, limit, gate == 1, jobs],
             )
-        connection.execute("ANALYZE taskhub.procrastinate_jobs")
+        connection.execute(
+            "UPDATE taskhub.procrastinate_jobs SET is_strict = true WHERE gate = 2 AND id % 2 = 0"
+        )
+        connection.execute(
+            "INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name, args, fair_key) "
+            "SELECT 'mail', 'send', '{}', 'f' FROM generate_series(1, %s)",
+            [jobs],
+        )
+        connection.execute(
+            "INSERT INTO taskhub.fair_keys (queue_name, priority, fair_key, turn) "
+            "SELECT 'mail', 0, CASE WHEN n = %s THEN 'f' ELSE 'f' || n END, n "
+            "FROM generate_series(1, %s) AS n",
+            [jobs, jobs],
+        )
+        connection.execute("ANALYZE taskhub.procrastinate_jobs, taskhub.fair_keys")
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -418,7 +389,7 @@ def test_each_statement_reads_by_its_index_and_stops_counting(hub: Hub) -> None:
     for name, indexes in NAMED_INDEXES.items():
         used = {node.get("Index Name") for node in nodes(plans[name])}
         assert indexes <= used, (name, used)
-        scans = [n for n in nodes(plans[name]) if n.get("Relation Name") == "procrastinate_jobs"]
+        scans = [n for n in nodes(plans[name]) if n.get("Relation Name") in LARGE]
         assert "Seq Scan" not in {scan["Node Type"] for scan in scans}, name
         rows = [scan["Actual Rows"] * scan["Actual Loops"] for scan in scans]
         assert max(rows, default=0) <= look.MOST + 1, name
@@ -428,7 +399,8 @@ def test_each_statement_reads_by_its_index_and_stops_counting(hub: Hub) -> None:
 def test_counting_stops_and_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look, "MOST", 20)
     monkeypatch.setattr(ready, "MOST", 20)
-    monkeypatch.setattr(held, "MOST", 20)
+    monkeypatch.setattr(locks, "MOST", 20)
+    monkeypatch.setattr(limits, "MOST", 20)
     new_worker(hub)
     send = hub.tasks["send"]
     send.defer_many([{}] * 30)

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.queue.test_why import change, connected, gone, new_worker, run_by
+from tests.queue.staged import change, connected, gone, new_worker, run_by
 from tests.waiting import until
 
 from taskhub import Hub, Job, Status

@@ -22,7 +22,7 @@ from taskhub.cli.output import (
 )
 from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
-from taskhub.queue.states import JobDetail, QueueState, WorkerState
+from taskhub.queue.states import HeldKey, JobDetail, QueueState, TaskCount, WorkerState
 from taskhub.queue.why.words import span
 
 QUEUES = (
@@ -94,13 +94,15 @@ def status(ctx: click.Context, asked: Asked) -> None:
             raise migrations.SchemaBehind(behind)
         notes = [migrations.behind(connection, hub.settings, branch="kb")]
     queues, workers = insight.queues(hub), insight.workers(hub)
-    warnings = _warnings(hub, queues)
+    keys = insight.held_keys(hub)
+    warnings = _warnings(hub, queues) + _open_breakers(keys)
     told = {
         "verdict": "unhealthy" if warnings else "healthy",
         "database": masked(hub.url.render_as_string(hide_password=True)),
         "warnings": warnings,
         "notes": [f"knowledge base: {note}" for note in notes if note]
         + _holds(hub)
+        + [f"jobs of limit {k.name!r} wait for tokens" for k in keys if k.lacks_tokens]
         + _overdue(workers),
         "counts": insight.counts(hub),
         "queues": queues,
@@ -121,11 +123,26 @@ def _warnings(hub: Hub, queues: list[QueueState]) -> list[str]:
         for q in queues
         if q.ready and not q.workers
     ]
-    unknown = [
-        f"{t.jobs} jobs of task {t.task!r} wait in queue {t.queue!r}, and no live worker knows it"
-        for t in insight.unserved(hub)
+    return lonely + [_unserved(count) for count in insight.unserved(hub)]
+
+
+def _unserved(count: TaskCount) -> str:
+    told = f"{count.jobs} jobs of task {count.task!r} wait in queue {count.queue!r}, and "
+    if count.newest_version is None:
+        return told + "no live worker knows it"
+    return (
+        f"{told}their version is {count.version}, which no live worker knows: the newest one has "
+        f"{count.newest_version}"
+    )
+
+
+def _open_breakers(keys: list[HeldKey]) -> list[str]:
+    return [
+        f"the breaker of limit {k.name!r} opened {ago(k.opened_at)}: {k.open_reason}; "
+        f"`taskhub resume --key {k.name}` closes it"
+        for k in keys
+        if k.opened_at is not None
     ]
-    return lonely + unknown
 
 
 def _holds(hub: Hub) -> list[str]:

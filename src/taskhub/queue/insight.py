@@ -21,6 +21,7 @@ from taskhub.queue.jobs import Attempt, UnknownJob
 from taskhub.queue.progress import Progress
 from taskhub.queue.states import (
     Counts,
+    HeldKey,
     JobDetail,
     JobLine,
     Overlaps,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 MOST_QUEUES = 500
 MOST_TASKS = 50
+MOST_HELD = 20
 MOST_RUNS = 100_000
 # A page is looked for in the newest ids first, then in ever more of the older ones at once.
 FIRST_IDS = 20_000
@@ -158,8 +160,13 @@ def counts(hub: Hub, *, since: timedelta = timedelta(hours=1)) -> Counts:
 
 
 def unserved(hub: Hub, *, limit: int = MOST_TASKS) -> list[TaskCount]:
-    """Waiting jobs whose queue is served by workers of which none knows their task."""
+    """Waiting jobs whose queue is served by workers of which none knows their task, or its version."""
     return [TaskCount(**row) for row in hub.read("unserved_tasks", limit=limit)]
+
+
+def held_keys(hub: Hub, *, limit: int = MOST_HELD) -> list[HeldKey]:
+    """Keys whose jobs wait because a breaker is open or tokens are missing, by name."""
+    return [HeldKey(**row) for row in hub.read("held_keys", limit=limit)]
 
 
 def foreign(

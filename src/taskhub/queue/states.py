@@ -160,8 +160,32 @@ class Overlaps:
 
 @dataclass(frozen=True, slots=True)
 class TaskCount:
-    """Waiting jobs of one task in one queue."""
+    """Waiting jobs of one task in one queue.
+
+    Attributes:
+        version: of their arguments, where they are counted by it; else None.
+        newest_version: up to which the live workers of the queue know the task; None: they do not.
+    """
 
     queue: str
     task: str
     jobs: int
+    version: int | None = None
+    newest_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey:
+    """A key with waiting jobs that its breaker or its rate holds back.
+
+    Attributes:
+        opened_at: since when its breaker lets none or one start; None: it is closed.
+        open_until: a job tries it after this.
+        lacks_tokens: whether the first of its jobs waits for tokens, as of a worker's last look.
+    """
+
+    name: str
+    opened_at: datetime | None
+    open_until: datetime | None
+    open_reason: str | None
+    lacks_tokens: bool

@@ -15,6 +15,7 @@ SELECT
         JOIN {schema}.workers AS s ON s.id = o.id
         WHERE o.last_heartbeat >= now() - make_interval(secs => s.lease_seconds)
     ) AS has_rescuer,
+    coalesce(r.overdue, 0) AS overdue,
     c.asked_at, c.reason
 FROM (SELECT %(worker_id)s::bigint AS id) AS asked
 LEFT JOIN {schema}.procrastinate_workers AS w ON w.id = asked.id

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskhub.queue.jobs import UnknownJob
-from taskhub.queue.why import ended, held, ready, running
+from taskhub.queue.why import ended, held, limits, locks, ready, running
 from taskhub.queue.why.look import Look, Reason, looking
 
 if TYPE_CHECKING:
@@ -19,15 +19,25 @@ if TYPE_CHECKING:
 CHECKS = (
     ended.succeeded,
     ended.failed,
+    ended.expired,
     ended.cancelled,
     ended.aborted,
     running.running,
     running.worker_lost,
+    running.overdue,
     running.asked_to_stop,
+    held.past_expiry,
     held.scheduled,
-    held.locked,
-    held.limited,
+    locks.locked,
+    locks.strict_order,
+    limits.limit_paused,
+    limits.breaker_open,
+    limits.limited,
+    limits.lowered_by_feedback,
+    limits.out_of_tokens,
+    limits.limit_has_room,
     held.task_unknown,
+    held.version_too_new,
     held.set_aside,
     held.fair_turn,
     held.gate_of_a_newer_version,
@@ -36,12 +46,14 @@ CHECKS = (
     ready.queue_limited,
     ready.task_limited,
     ready.no_worker,
+    ready.only_draining,
     ready.task_not_known,
     ready.suspect,
     ready.row_locked,
     ready.suspect_first,
     ready.behind_others,
     ready.about_to_start,
+    held.expires,
 )
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from taskhub.queue.why.look import Look, Reason
 from taskhub.queue.why.words import moment, one_line, quoted
 
+# The reason that expire_v1 gives.
+EXPIRED = "expired"
+
 
 def succeeded(look: Look) -> Reason | None:
     """It succeeded."""
@@ -31,9 +34,26 @@ def failed(look: Look) -> Reason | None:
     )
 
 
+def expired(look: Look) -> Reason | None:
+    """It had not started by its time."""
+    job = look.job
+    if job["status"] != "cancelled" or job["expires_at"] is None:
+        return None
+    facts = _facts(look)
+    # Nothing else marks it; who cancels by hand with this word does so before its time.
+    if facts["error_message"] != EXPIRED or (job["finished_at"] or job["now"]) < job["expires_at"]:
+        return None
+    by = moment(job["expires_at"], job["now"])
+    return Reason(
+        "expired",
+        f"was cancelled{_at(look)} ({EXPIRED}): it had not started by {by}",
+        {**facts, "expires_at": job["expires_at"]},
+    )
+
+
 def cancelled(look: Look) -> Reason | None:
-    """Somebody cancelled it, or it expired."""
-    if look.job["status"] != "cancelled":
+    """Somebody cancelled it."""
+    if look.job["status"] != "cancelled" or expired(look) is not None:
         return None
     facts = _facts(look)
     return Reason("cancelled", f"was cancelled{_at(look)}{quoted(facts['error_message'])}", facts)

@@ -7,24 +7,17 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from taskhub.queue.retries import Backoff, strategy
-from taskhub.queue.why.look import MOST, Look, Reason
-from taskhub.queue.why.words import counted, listed, moment, one_line, quoted
+from taskhub.queue.why.look import FAIR, FUTURE, MOST, READY, SET_ASIDE, UNKNOWN_TASK, Look, Reason
+from taskhub.queue.why.words import NEXT_ROUND, counted, listed, moment, one_line, quoted
 
-FUTURE, LOCK, LIMIT, UNKNOWN_TASK, SET_ASIDE, FAIR = 1, 2, 3, 4, 5, 6
-KNOWN_GATES = (0, FUTURE, LOCK, LIMIT, UNKNOWN_TASK, SET_ASIDE, FAIR)
-NEXT_ROUND = "the next round of a worker lets it go on"
+KNOWN_GATES = range(7)
 # What an outcome that let the job wait again makes of its date.
 _AGAIN = {"retried": "retrying", "snoozed": "snoozed", "interrupted": "interrupted"}
 
 
-def is_at(look: Look, gate: int) -> bool:
-    """Whether the job waits at this gate."""
-    return bool(look.job["status"] == "todo" and look.job["gate"] == gate)
-
-
 def scheduled(look: Look) -> Reason | None:
     """Its date is ahead: it was deferred so, is retried, was snoozed, or cut by a shutdown."""
-    if not is_at(look, FUTURE):
+    if not look.is_at(FUTURE):
         return None
     job, last = look.job, look.last_run
     name = _AGAIN.get(last["outcome"], "scheduled") if last is not None else "scheduled"
@@ -59,98 +52,13 @@ def _most_attempts(look: Look) -> int | None:
     return most if isinstance(wanted, Backoff) else most + 1
 
 
-def locked(look: Look) -> Reason | None:
-    """It is behind its lock, which another job has."""
-    if not is_at(look, LOCK):
-        return None
-    job = look.job
-    [row] = look.rows(
-        "why_lock", lock=job["lock"], priority=job["priority"], job_id=look.job_id, most=MOST
-    )
-    facts: dict[str, Any] = {
-        "lock": job["lock"],
-        "holder_id": row["holder_id"],
-        "jobs_before": row["ahead"],
-    }
-    before = ""
-    if row["ahead"]:
-        before = f"; {counted(row['ahead'], 'job', most=MOST)} behind that lock go first"
-    lock = repr(job["lock"])
-    if row["holder_id"] is not None:
-        held = f"waits for lock {lock}, held by {_other(look, row['holder_id'], facts)}"
-        return Reason("locked", held + before, facts)
-    if row["first_id"] in (None, look.job_id):
-        return Reason(
-            "locked", f"is the first behind lock {lock}, which is free: {NEXT_ROUND}", facts
-        )
-    return Reason(
-        "locked",
-        f"waits behind lock {lock}, which is free, for job {row['first_id']} to go first{before}",
-        facts,
-    )
-
-
-def _other(look: Look, job_id: int, facts: dict[str, Any]) -> str:
-    """`job 7, which …`: the other job, and one level deeper what becomes of it."""
-    if look.is_deep:
-        return f"job {job_id}"
-    other = look.beside(job_id)
-    if other.found is None:
-        return f"job {job_id}"
-    facts["holder_status"] = other.job["status"]
-    reason = next(iter(other.reasons()), None)
-    if reason is None:
-        return f"job {job_id}"
-    facts["holder_reason"] = {"reason": reason.name, "facts": reason.facts}
-    return f"job {job_id}, which {reason.clause}"
-
-
-def limited(look: Look) -> Reason | None:
-    """It is behind the limit of its key, whose slots others have, or which is paused."""
-    if not is_at(look, LIMIT):
-        return None
-    job = look.job
-    [row] = look.rows(
-        "why_limit",
-        key=job["limit_key"], priority=job["priority"], job_id=look.job_id, most=MOST,
-    )  # fmt: skip
-    at_most = row["ruled"] if row["ruled"] is not None else job["at_most"]
-    facts: dict[str, Any] = {
-        "limit": job["limit_key"],
-        "at_most": at_most,
-        "declared_at_most": job["at_most"],
-        "taken": row["taken"],
-        "holders": row["holders"] or [],
-        "jobs_before": row["ahead"],
-    }
-    if row["paused_at"] is not None:
-        return paused("limit_paused", f"limit {job['limit_key']!r}", row, job)
-    key = f"limit {job['limit_key']!r}"
-    if at_most is None or row["taken"] < at_most:
-        first = f", behind {counted(row['ahead'], 'job', most=MOST)}" if row["ahead"] else ""
-        return Reason("limited", f"waits behind {key}{first}, which has room: {NEXT_ROUND}", facts)
-    return Reason("limited", f"waits for {key}, {_taken(row, at_most, job['at_most'])}", facts)
-
-
-def _taken(row: RowMapping, at_most: int, declared: int | None) -> str:
-    told = f"{at_most} at once"
-    if row["ruled"] is not None and declared not in (None, at_most):
-        told += f" by its rule, {declared} by its task"
-    ids = [holder["id"] for holder in row["holders"]]
-    told += f": taken by {'job' if row['taken'] == 1 else 'jobs'} {listed(ids, row['taken'])}"
-    if row["taken_by_ready"]:
-        told += f", {row['taken_by_ready']} of them ready and not running yet"
-    if row["ahead"]:
-        told += f"; {counted(row['ahead'], 'job', most=MOST)} behind that limit go first"
-    return told
-
-
 def task_unknown(look: Look) -> Reason | None:
-    """It was set aside because no live worker knew its task."""
-    if not is_at(look, UNKNOWN_TASK):
+    """It was set aside because no live worker knew its task, or its version."""
+    workers = look.workers
+    if not look.is_at(UNKNOWN_TASK) or _is_too_new(look):
         return None
-    task, knowing = look.job["task"], look.workers["knowing"]
-    facts = {"task": task, "workers": look.workers["serving"], "workers_knowing": knowing}
+    task, knowing = look.job["task"], workers["knowing"]
+    facts = {"task": task, "workers": workers["serving"], "workers_knowing": knowing}
     if knowing:
         return Reason(
             "task_unknown",
@@ -160,9 +68,27 @@ def task_unknown(look: Look) -> Reason | None:
     return Reason("task_unknown", f"waits for a live worker that knows task {task!r}", facts)
 
 
+def version_too_new(look: Look) -> Reason | None:
+    """Live workers know its task, but none its version of the arguments."""
+    if not (look.is_at(READY) or look.is_at(UNKNOWN_TASK)) or not _is_too_new(look):
+        return None
+    job, newest = look.job, look.workers["newest_version"]
+    return Reason(
+        "version_too_new",
+        f"waits for a live worker that knows version {job['version']} of task {job['task']!r}: those "
+        f"that serve queue {job['queue']!r} know it up to version {newest}",
+        {"task": job["task"], "version": job["version"], "newest_version": newest},
+    )
+
+
+def _is_too_new(look: Look) -> bool:
+    workers = look.workers
+    return workers["newest_version"] is not None and not workers["knowing"]
+
+
 def set_aside(look: Look) -> Reason | None:
     """It came up at the front of its queue while its task was paused or had no room."""
-    if not is_at(look, SET_ASIDE):
+    if not look.is_at(SET_ASIDE):
         return None
     task, rule = look.job["task"], look.rules.get("task")
     if rule is not None and rule["paused_at"] is not None:
@@ -178,15 +104,58 @@ def set_aside(look: Look) -> Reason | None:
 
 def fair_turn(look: Look) -> Reason | None:
     """It waits for the turn of its fair key."""
-    if not is_at(look, FAIR):
+    if not look.is_at(FAIR):
         return None
-    key = look.job["fair_key"]
+    job = look.job
+    key, queue = job["fair_key"], job["queue"]
+    [row] = look.rows(
+        "why_turn",
+        queue=queue, priority=job["priority"], fair_key=key, job_id=look.job_id, most=MOST,
+    )  # fmt: skip
+    facts = {
+        "fair_key": key,
+        "queue": queue,
+        "weight": row["weight"],
+        "keys_before": row["keys_before"] if row["turn"] is not None else None,
+        "jobs_before": row["ahead"],
+        "jobs_drawn": row["drawn"],
+    }
     whom = f"of fair key {key!r}" if key is not None else "of the jobs without a fair key"
+    told = f"waits for the turn {whom}, of weight {row['weight']}, among those of queue {queue!r}: "
+    if row["turn"] is None:
+        return Reason("fair_turn", f"{told}the next round of a worker gives it one", facts)
+    first = [f"{counted(row['keys_before'], 'key', most=MOST)} before it"]
+    if row["ahead"]:
+        first.append(f"{counted(row['ahead'], 'job', most=MOST)} of its own key first")
+    if row["drawn"]:
+        first.append(f"{counted(row['drawn'], 'job', most=MOST)} drawn already")
+    return Reason("fair_turn", told + ", ".join(first), facts)
+
+
+def past_expiry(look: Look) -> Reason | None:
+    """Its time to start is over, and nobody has ended it yet."""
+    if not _expires(look) or look.job["expires_at"] > look.job["now"]:
+        return None
+    at = look.job["expires_at"]
     return Reason(
-        "fair_turn",
-        f"waits for the turn {whom} among those of queue {look.job['queue']!r}",
-        {"fair_key": key, "queue": look.job["queue"]},
+        "expired",
+        f"expired at {moment(at, look.job['now'])} and never starts: the next round of a worker ends it "
+        "as cancelled",
+        {"expires_at": at},
     )
+
+
+def expires(look: Look) -> Reason | None:
+    """It ends if it does not start by a time that is ahead."""
+    if not _expires(look) or look.job["expires_at"] <= look.job["now"]:
+        return None
+    at = look.job["expires_at"]
+    told = f"expires at {moment(at, look.job['now'])} if it has not started by then"
+    return Reason("expires", told, {"expires_at": at})
+
+
+def _expires(look: Look) -> bool:
+    return look.job["status"] == "todo" and look.job["expires_at"] is not None
 
 
 def gate_of_a_newer_version(look: Look) -> Reason | None:

@@ -15,6 +15,8 @@ from taskhub.queue import sql
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
+# What a job waits for before it is ready, see gate_of_v1 and set_aside_v1.
+READY, FUTURE, LOCK, LIMIT, UNKNOWN_TASK, SET_ASIDE, FAIR = range(7)
 # Where counting stops.
 MOST = 10_000
 MOST_RUNS = 20_000
@@ -72,6 +74,27 @@ class Look:
         """A look at a job that this one waits for."""
         return Look(self.hub, self._connection, job_id, self._checks, depth=self.depth + 1)
 
+    def is_at(self, gate: int) -> bool:
+        """Whether the job waits at this gate."""
+        return bool(self.job["status"] == "todo" and self.job["gate"] == gate)
+
+    def other(self, job_id: int, facts: dict[str, Any], whose: str = "holder") -> str:
+        """`job 7, which …`: a job that this one waits for, and one level deeper what becomes of it.
+
+        Its status and its first reason go to the facts, as `holder_status` and `holder_reason`.
+        """
+        if self.is_deep:
+            return f"job {job_id}"
+        beside = self.beside(job_id)
+        if beside.found is None:
+            return f"job {job_id}"
+        facts[f"{whose}_status"] = beside.job["status"]
+        reason = next(iter(beside.reasons()), None)
+        if reason is None:
+            return f"job {job_id}"
+        facts[f"{whose}_reason"] = {"reason": reason.name, "facts": reason.facts}
+        return f"job {job_id}, which {reason.clause}"
+
     @property
     def is_deep(self) -> bool:
         """Whether this is a job that another one waits for: what it waits for is named only."""
@@ -106,7 +129,33 @@ class Look:
     @cached_property
     def workers(self) -> RowMapping:
         """The live workers that serve the job's queue."""
-        [row] = self.rows("why_workers", queue=self.job["queue"], task=self.job["task"])
+        job = self.job
+        [row] = self.rows(
+            "why_workers",
+            queue=job["queue"], task=job["task"], version=job["version"],
+            is_set_aside=job["gate"] == UNKNOWN_TASK,
+        )  # fmt: skip
+        return row
+
+    @cached_property
+    def lock(self) -> RowMapping:
+        """Who has the job's lock, and who goes first behind it."""
+        job = self.job
+        [row] = self.rows(
+            "why_lock",
+            lock=job["lock"], priority=job["priority"], is_strict=job["is_strict"],
+            job_id=self.job_id, most=MOST,
+        )  # fmt: skip
+        return row
+
+    @cached_property
+    def limit(self) -> RowMapping:
+        """The rule of the job's limit, what has become of it, and who goes first behind it."""
+        job = self.job
+        [row] = self.rows(
+            "why_limit",
+            key=job["limit_key"], priority=job["priority"], job_id=self.job_id, most=MOST,
+        )  # fmt: skip
         return row
 
     @cached_property

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from taskhub.queue.why.held import full, is_at, paused
-from taskhub.queue.why.look import MOST, RATE_SECONDS, Look, Reason
+from taskhub.queue.why.held import full, paused
+from taskhub.queue.why.look import MOST, RATE_SECONDS, READY, Look, Reason
 from taskhub.queue.why.words import counted, listed, moment, pace, span
 
-READY = 0
 SUSPECT_FROM = 2
 # Longer than any pause between two looks of a worker that has free slots.
 SOON_SECONDS = 15.0
@@ -26,7 +25,7 @@ def queue_paused(look: Look) -> Reason | None:
 def task_paused(look: Look) -> Reason | None:
     """Somebody paused its task, and no claim has met the job since."""
     rule = _rule(look, "task")
-    if rule is None or rule["paused_at"] is None or not is_at(look, READY):
+    if rule is None or rule["paused_at"] is None or not look.is_at(READY):
         return None
     return paused("task_paused", f"task {look.job['task']!r}", rule, look.job)
 
@@ -34,7 +33,7 @@ def task_paused(look: Look) -> Reason | None:
 def queue_limited(look: Look) -> Reason | None:
     """As many jobs of its queue run as may."""
     rule = _rule(look, "queue")
-    if rule is None or not is_at(look, READY) or not _is_full(rule):
+    if rule is None or not look.is_at(READY) or not _is_full(rule):
         return None
     return full("queue_limited", f"queue {look.job['queue']!r}", rule)
 
@@ -42,7 +41,7 @@ def queue_limited(look: Look) -> Reason | None:
 def task_limited(look: Look) -> Reason | None:
     """As many jobs of its task run as may, and no claim has met this one since."""
     rule = _rule(look, "task")
-    if rule is None or not is_at(look, READY) or not _is_full(rule):
+    if rule is None or not look.is_at(READY) or not _is_full(rule):
         return None
     return full("task_limited", f"task {look.job['task']!r}", rule)
 
@@ -58,36 +57,71 @@ def _is_full(rule: Any) -> bool:
 
 def no_worker(look: Look) -> Reason | None:
     """No live worker serves its queue."""
-    if look.job["status"] != "todo" or look.workers["serving"]:
+    workers = look.workers
+    if look.job["status"] != "todo" or workers["serving"] or workers["draining"]:
         return None
-    queue, draining = look.job["queue"], look.workers["draining"]
-    drains = f" but {draining} that drain{'' if draining > 1 else 's'}" if draining else ""
+    queue = look.job["queue"]
     return Reason(
         "no_worker",
-        f"waits for a live worker: none{drains} serves queue {queue!r}; "
-        f"`taskhub worker --queue {queue}` starts one",
-        {"queue": queue, "workers": 0, "workers_draining": draining},
+        f"waits for a live worker: none serves queue {queue!r}; {_starts(queue)}",
+        {"queue": queue, "workers": 0},
     )
+
+
+def only_draining(look: Look) -> Reason | None:
+    """All live workers that serve its queue were told to take no more jobs."""
+    workers = look.workers
+    if look.job["status"] != "todo" or workers["serving"] or not workers["draining"]:
+        return None
+    queue, draining, drained = look.job["queue"], workers["draining"], workers["drained"]
+    ids = listed(workers["draining_ids"], draining)
+    told = f"waits for a live worker that takes jobs: {counted(draining, 'worker')} of queue {queue!r} "
+    told += f"(id {ids}) {'drains' if draining == 1 else 'drain'}"
+    told += f", {drained} drained and idle" if drained else ""
+    return Reason(
+        "only_draining",
+        f"{told}; {_starts(queue)}",
+        {
+            "queue": queue,
+            "workers_draining": draining,
+            "workers_drained": drained,
+            "worker_ids": workers["draining_ids"],
+        },
+    )
+
+
+def _starts(queue: str) -> str:
+    return f"`taskhub worker --queue {queue}` starts one"
 
 
 def task_not_known(look: Look) -> Reason | None:
     """Live workers serve its queue, and none of them knows its task."""
     workers = look.workers
-    if not is_at(look, READY) or not workers["serving"] or workers["knowing"]:
+    if not look.is_at(READY) or not workers["serving"] or workers["knowing"]:
         return None
-    job = look.job
+    if workers["newest_version"] is not None:
+        return None
+    job, leaving = look.job, workers["draining_knowing"]
+    told = (
+        f"waits for a worker that knows task {job['task']!r}: none of the "
+        f"{counted(workers['serving'], 'live worker')} that serve queue {job['queue']!r} does"
+    )
+    told += f", only {leaving} that drain{'' if leaving > 1 else 's'}" if leaving else ""
     return Reason(
         "task_not_known",
-        f"waits for a worker that knows task {job['task']!r}: none of the "
-        f"{counted(workers['serving'], 'live worker')} that serve queue {job['queue']!r} does; "
-        "start one whose --app declares it",
-        {"task": job["task"], "workers": workers["serving"], "worker_ids": workers["worker_ids"]},
+        f"{told}; start one whose --app declares it",
+        {
+            "task": job["task"],
+            "workers": workers["serving"],
+            "worker_ids": workers["worker_ids"],
+            "workers_draining": leaving,
+        },
     )
 
 
 def suspect(look: Look) -> Reason | None:
     """Workers were lost with it: it is claimed alone."""
-    if not is_at(look, READY) or look.job["lost"] < SUSPECT_FROM:
+    if not look.is_at(READY) or look.job["lost"] < SUSPECT_FROM:
         return None
     return Reason(
         "suspect",
@@ -194,4 +228,4 @@ def _can_run(look: Look) -> bool:
     rules = look.rules.values() if look.job["status"] == "todo" else ()
     if any(rule["paused_at"] is not None or _is_full(rule) for rule in rules):
         return False
-    return is_at(look, READY) and look.workers["knowing"] > 0
+    return look.is_at(READY) and look.workers["knowing"] > 0

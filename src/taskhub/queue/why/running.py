@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taskhub.queue.why.look import Look, Reason
-from taskhub.queue.why.words import moment, quoted
+from taskhub.queue.why.words import counted, moment, quoted, span
 
 # "aborting" is procrastinate's word of old for a job that was asked to stop.
 RUNNING = ("doing", "aborting")
@@ -34,6 +34,34 @@ def worker_lost(look: Look) -> Reason | None:
     else:
         then = "no live worker is there to give it back: start one, or run `taskhub rescue`"
     return Reason("worker_lost", f"was run by {_worker(look)}, {gone}; {then}", _facts(look))
+
+
+def overdue(look: Look) -> Reason | None:
+    """It goes on past its timeout, as far as its task's code or its worker tells."""
+    if look.job["status"] not in RUNNING or not look.holder["is_live"]:
+        return None
+    late, threads = _seconds_late(look), look.holder["overdue"]
+    facts = {"seconds_late": late, "worker_overdue": threads}
+    past = f"its worker has {counted(threads, 'overdue thread')} that cannot be stopped"
+    if late is not None:
+        told = f"is {span(late)} past its timeout" + (f"; {past}" if threads else "")
+        return Reason("overdue", told, facts)
+    if threads and _timeout(look) is None:
+        return Reason("overdue", f"may be overdue, as {past}", facts)
+    return None
+
+
+def _timeout(look: Look) -> float | None:
+    task = look.hub.tasks.get(look.job["task"])
+    return task.execution.timeout if task is not None and task.execution is not None else None
+
+
+def _seconds_late(look: Look) -> float | None:
+    timeout, since = _timeout(look), look.job["started_at"]
+    if timeout is None or since is None:
+        return None
+    late = float((look.job["now"] - since).total_seconds() - timeout)
+    return late if late > 0 else None
 
 
 def asked_to_stop(look: Look) -> Reason | None:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+# What is to come where nothing is in a job's way any more.
+NEXT_ROUND = "the next round of a worker lets it go on"
+
 
 def span(seconds: float | None) -> str:
     """A time span in its largest unit."""
@@ -31,11 +34,16 @@ def counted(number: int, word: str, *, most: int | None = None) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def pace(jobs_per_second: float) -> str:
+def amount(number: float) -> str:
+    """Tokens as people write them: `12`, `0.25`, `12,000`."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def pace(per_second: float, word: str = "jobs") -> str:
     """`12 jobs/s`, or by the minute or the hour where it is slow."""
-    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
-        if jobs_per_second * seconds >= 1 or unit == "h":
-            return f"{jobs_per_second * seconds:.0f} jobs/{unit}"
+    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600), ("d", 86400)):
+        if per_second * seconds >= 1 or unit == "d":
+            return f"{per_second * seconds:.0f} {word}/{unit}"
     raise AssertionError("the last unit takes all")
 
 
