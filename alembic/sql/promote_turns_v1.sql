@@ -9,7 +9,8 @@
 -- Jobs without a key are ready already. They count as one key of weight 1: one of them goes by in each
 -- whole turn, which is what `place` is for: where a job stands in its lane, instead of its id.
 -- Indexes: fair_keys_turn, fair_weights_pkey, jobs_fair, jobs_ready. A key is then found by its place in the
--- table, which nobody else changes under the lock: joined by name, all keys of a lane were read. Rows that others hold are passed over.
+-- table, which nobody else changes under the lock: joined by name, all keys of a lane were read. Rows that
+-- others hold are passed over.
 CREATE FUNCTION {schema}.promote_turns_v1(
     _queue varchar, _priority integer, _most integer, OUT moved integer, OUT has_more boolean
 )
@@ -26,11 +27,13 @@ DECLARE
     _last double precision;
     _front double precision[];
     _rows integer;
-    _asked text[];
-    _gave text[];
-    _idle text[];
+    _has_weights boolean;
+    _has_asked boolean;
+    _idle tid[];
 BEGIN
     moved := 0;
+    PERFORM FROM fair_weights AS w WHERE w.queue_name = _queue LIMIT 1;
+    _has_weights := FOUND;
     SELECT l.turn, l.place INTO _turn, _place
     FROM fair_lanes AS l
     WHERE l.queue_name = _queue AND l.priority = _priority;
@@ -57,12 +60,12 @@ BEGIN
                 FROM (
                     SELECT
                         f.ctid AS key, f.fair_key, greatest(f.turn, _turn) AS turn,
-                        coalesce((
+                        coalesce(CASE WHEN _has_weights THEN (
                             SELECT w.weight FROM fair_weights AS w
                             WHERE w.queue_name = _queue AND w.fair_key = f.fair_key
-                        ), 1)::double precision AS weight
+                        ) END, 1)::double precision AS weight
                     FROM fair_keys AS f
-                    WHERE f.queue_name = _queue AND f.priority = _priority
+                    WHERE f.queue_name = _queue AND f.priority = _priority AND f.turn > '-infinity'
                     ORDER BY f.turn
                     LIMIT _most - moved
                 ) AS n
@@ -106,19 +109,16 @@ BEGIN
             SET turn = g.next
             FROM (SELECT c.key, max(c.next) AS next FROM chosen AS c GROUP BY c.key) AS g
             WHERE k.ctid = g.key
-            RETURNING k.fair_key
         )
         SELECT
             count(*), greatest(max(p.start), _turn), greatest(max(p.place), _place),
-            (SELECT array_agg(a.fair_key) FROM asked AS a), (SELECT array_agg(g.fair_key) FROM gave AS g)
-        INTO _rows, _turn, _place, _asked, _gave
+            EXISTS (SELECT FROM asked),
+            ARRAY(SELECT a.key FROM asked AS a WHERE a.key NOT IN (SELECT c.key FROM chosen AS c))
+        INTO _rows, _turn, _place, _has_asked, _idle
         FROM placed AS p;
         moved := moved + _rows;
-        has_more := _asked IS NOT NULL AND moved < _most;
+        has_more := _has_asked AND moved < _most;
         EXIT WHEN NOT has_more;
-        _idle := ARRAY(
-            SELECT a.name FROM unnest(_asked) AS a (name) EXCEPT SELECT g.name FROM unnest(_gave) AS g (name)
-        );
         CONTINUE WHEN _idle = '{}';
         has_more := forget_turns_v1(_queue, _priority, _idle) OR _rows > 0;
         EXIT WHEN NOT has_more;

@@ -2,7 +2,8 @@
 -- a call, from the lane and key after the given ones on. Where to go on; NULLs at the end.
 --
 -- Whoever lets a job wait for its turn notes its key; this is for what was changed by hand, and for rows
--- that somebody held. Loose scans. Indexes: jobs_fair, fair_keys_pkey.
+-- that somebody held. Loose scans, and subqueries with a value: as a join it read all keys of a lane for each
+-- of them. Indexes: jobs_fair, fair_keys_pkey, fair_lanes_pkey.
 CREATE FUNCTION {schema}.sweep_turns_v1(INOUT queue varchar, INOUT lane integer, INOUT key text)
 LANGUAGE plpgsql
 SET search_path = {schema}, pg_catalog, pg_temp
@@ -13,9 +14,11 @@ BEGIN
     WHERE (l.queue_name, l.priority) IN (
         SELECT o.queue_name, o.priority
         FROM fair_lanes AS o
-        WHERE NOT EXISTS (
-            SELECT FROM fair_keys AS k WHERE k.queue_name = o.queue_name AND k.priority = o.priority
-        )
+        WHERE (
+            SELECT k.turn FROM fair_keys AS k
+            WHERE k.queue_name = o.queue_name AND k.priority = o.priority
+            LIMIT 1
+        ) IS NULL
           AND pg_try_advisory_xact_lock(hashtextextended('{schema}:fair:' || o.queue_name, 7))
         FOR UPDATE SKIP LOCKED
     );
@@ -29,10 +32,12 @@ BEGIN
         EXIT WHEN NOT FOUND;
         INSERT INTO fair_notes (queue_name, priority, fair_key)
         SELECT queue, lane, key
-        WHERE NOT EXISTS (
-            SELECT FROM fair_keys AS k
-            JOIN fair_lanes AS l ON l.queue_name = k.queue_name AND l.priority = k.priority
+        WHERE (
+            SELECT k.turn FROM fair_keys AS k
             WHERE k.queue_name = queue AND k.priority = lane AND k.fair_key = key
-        );
+        ) IS NULL
+           OR (
+               SELECT l.turn FROM fair_lanes AS l WHERE l.queue_name = queue AND l.priority = lane
+           ) IS NULL;
     END LOOP;
 END $$

@@ -392,8 +392,11 @@ def _turns(schema: str) -> None:
             PRIMARY KEY (queue_name, priority, fair_key)
         )
     """)
+    # All of them; but only who asks by turn may use it, where the planner takes it for as good as the
+    # primary key, and reads all keys of a lane to find one.
     op.execute(f"""
         CREATE INDEX fair_keys_turn ON {schema}.fair_keys (queue_name, priority, turn)
+        WHERE turn > '-infinity'
     """)
     op.execute(f"""
         CREATE TABLE {schema}.fair_weights (
