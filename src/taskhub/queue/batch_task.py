@@ -6,7 +6,7 @@ import collections.abc
 import inspect
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
@@ -15,8 +15,9 @@ from taskhub.queue.acks import Claimed
 from taskhub.queue.arguments import Parameters
 from taskhub.queue.context import Context
 from taskhub.queue.items import CallContext, Done, Item
-from taskhub.queue.reading import UnreadableArguments
+from taskhub.queue.reading import UnreadableArguments, objects_together
 from taskhub.queue.task import Task
+from taskhub.queue.versions import bring_up
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,8 +196,8 @@ class BatchTask(Task[P, R]):
         """
         if self.batching.takes is dict:
             # A tenth of what the way over a signature with **kwargs takes.
-            return _as_dict(job)
-        args, kwargs = self._reader.read(job.args, context)
+            return _as_dict(job, self._current(job))
+        args, kwargs = self._reader.read(self._current(job), context)
         try:
             return self.batching.takes(*args, **kwargs)
         except Exception as error:
@@ -204,12 +205,26 @@ class BatchTask(Task[P, R]):
                 f"arguments do not fit task {job.task_name}: {error}"
             ) from error
 
+    def read_together(self, jobs: Sequence[Claimed]) -> list[dict[str, Any]] | None:
+        """What `item.args` is of all of these; None: each must be read by itself."""
+        if self.batching.takes is not dict:
+            return None
+        version = self.stored_version
+        if any(job.version != version for job in jobs):
+            return None
+        return objects_together([job.args for job in jobs])
+
+    def _current(self, job: Claimed) -> str:
+        if job.version == self.stored_version:
+            return job.args
+        return bring_up(self, job.args, job.version or 1)
+
     def key_of(self, job: Claimed) -> str:
         """Jobs with one key may share a call; what cannot be read shares with what cannot, either."""
         if self.batching.by is None:
             return ""
         try:
-            return self.parameters.fill(self.batching.by, json.loads(job.args))
+            return self.parameters.fill(self.batching.by, json.loads(self._current(job)))
         except Exception:  # noqa: BLE001 - whatever it is, reading the arguments says it of the one job
             return ""
 
@@ -220,7 +235,7 @@ class BatchTask(Task[P, R]):
         """
         stored = self.new_job(args, kwargs).args
         job = Claimed(
-            0, self.queue, self.name, 0, None, None, stored, 0, 0, 0, None, None, None, 0.0
+            0, self.queue, self.name, 0, None, None, stored, 0, 0, 0, None, self.stored_version, None, 0.0
         )
         alone = CallContext(self.hub, 0, self.name, self.queue, 1, 0, 0, "")
         item = Item(self.read(job, alone), alone, alone)
@@ -229,9 +244,9 @@ class BatchTask(Task[P, R]):
         return _later(answer, item) if inspect.isawaitable(answer) else _outcome(item)
 
 
-def _as_dict(job: Claimed) -> dict[str, Any]:
+def _as_dict(job: Claimed, stored: str) -> dict[str, Any]:
     try:
-        given = json.loads(job.args)
+        given = json.loads(stored)
     except (ValueError, RecursionError) as error:
         raise UnreadableArguments(f"arguments do not fit task {job.task_name}: {error}") from error
     if not isinstance(given, dict):

@@ -7,8 +7,9 @@ in it. What the slots let a tick claim is topped up by a statement of its own, s
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,7 +20,9 @@ from taskhub.queue.attempts import cut
 from taskhub.queue.batch_task import BatchTask
 from taskhub.queue.item_runs import ItemRun
 from taskhub.queue.items import CallContext
+from taskhub.queue.events import JobEvent
 from taskhub.queue.lease import Registration
+from taskhub.queue.pending import Ended
 from taskhub.queue.runs import STUCK_SECONDS, Run
 
 if TYPE_CHECKING:
@@ -68,14 +71,29 @@ class Call:
             self._linger.cancel()
         self._batches.closed(self)
         context = self.runs[0].call_context()
-        # A copy: who cannot be read leaves at once.
-        self.runs = [run for run in list(self.runs) if run.open(self.task, context)]
+        self.runs = self._opened(context)
         if not self.runs:
             self._batches.ended(self)
             return
         context.items = [run.item for run in self.runs]
-        context.parts = [run.context for run in self.runs]
+        context.parts = [run.job for run in self.runs]
         self._future = asyncio.get_running_loop().create_task(self._go(context))
+
+    def _opened(self, context: CallContext) -> list[ItemRun]:
+        """Those of its jobs whose arguments can be read; the others have ended."""
+        runs, began = self.runs, time.monotonic()
+        hooks = context.hub.hooks
+        if hooks.wanted("job.started"):
+            hooks.emit_all([
+                JobEvent("job.started", job.id, job.task_name, job.queue_name, job.attempts + 1)
+                for job in (run.job for run in runs)
+            ])  # fmt: skip
+        read = self.task.read_together([run.job for run in runs]) or [None] * len(runs)
+        return [
+            run
+            for run, args in zip(runs, read, strict=True)
+            if run.open(self.task, context, began, args)
+        ]
 
     async def _go(self, context: CallContext) -> None:
         error: BaseException | None = None
@@ -83,12 +101,19 @@ class Call:
             await executors.run(self.task, self.runs[0].job, context, self._batches.pools)
         except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of all that have none of their own
             error = raised
-        if any(run.context.has_reported for run in self.runs):
+        ended_at = time.monotonic()
+        if any(run.has_reported for run in self.runs):
             await progress.settle(context.hub.reporter, self._batches.pools.threads)
         self._batches.ended(self)
-        log = joblogs.take(context)
-        for run in self.runs:
-            run.end(error, None if log is None else cut(log, CALL_LOG))
+        if (log := joblogs.take(context)) is not None:
+            log = cut(log, CALL_LOG)
+        self._batches.tell(
+            [
+                (run, ack)
+                for run in self.runs
+                if (ack := run.end(error, log, ended_at)) is not None
+            ]
+        )
 
     def leave(self, run: ItemRun) -> bool:
         """Let go of a job that is asked to stop; False: the call runs, and the function has it."""
@@ -118,8 +143,10 @@ class Batches:
         registration: Registration,
         pools: executors.Pools,
         on_end: Callable[[Run, Ack | Stored], None],
+        on_ends: Callable[[Sequence[Ended]], None],
     ) -> None:
         self.pools = pools
+        self.tell = on_ends
         self._hub = hub
         self._registration = registration
         self._on_end = on_end
@@ -143,13 +170,33 @@ class Batches:
         names = {job.task_name for job in claimed}
         return any(isinstance(tasks.get(name), BatchTask) for name in names)
 
-    def join(self, job: Claimed) -> ItemRun | None:
-        """Have the job in a call that `go` will start; None: its task is no batch task."""
-        task = self._hub.tasks.get(job.task_name)
-        if not isinstance(task, BatchTask):
-            return None
-        run = ItemRun(self._hub, job, self._registration, self.pools, self._on_end)
-        key = (task.name, task.key_of(job))
+    def take(
+        self, claimed: Iterable[Claimed], runs: MutableMapping[int, Run]
+    ) -> list[Claimed]:
+        """Have these jobs in calls that `go` will start, and put their runs to `runs`.
+
+        Left are the jobs of other tasks, and those that must not run.
+        """
+        left: list[Claimed] = []
+        name, task = "", None
+        for job in claimed:
+            if job.task_name != name:
+                name, task = job.task_name, self._hub.tasks.get(job.task_name)
+            if (
+                not isinstance(task, BatchTask)
+                or job.is_expired
+                or (job.version or 1) > task.version
+            ):
+                left.append(job)
+                continue
+            run = ItemRun(self._hub, job, self._registration, self.pools, self._on_end)
+            runs[job.id] = run
+            self._join(run, task)
+        return left
+
+    def _join(self, run: ItemRun, task: BatchTask[..., Any]) -> None:
+        job = run.job
+        key = (task.name, "" if task.batching.by is None else task.key_of(job))
         # Workers were lost with it: if it kills this one too, no neighbour dies with it.
         is_suspect = job.lost >= 2
         call = None if is_suspect else self._gathering.get(key)
@@ -162,7 +209,6 @@ class Batches:
         if is_suspect or len(call.runs) >= task.batching.most:
             self.closed(call)
             self._full.append(call)
-        return run
 
     def go(self, *, may_linger: bool, may_hold: bool) -> None:
         """Start the calls that are full, and those that need not wait for more jobs.

@@ -5,7 +5,7 @@ import inspect
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -87,13 +87,33 @@ class Hooks:
     def emit(self, event: JobEvent) -> None:
         """Call the functions, and let the coroutine functions run beside; on the event loop only."""
         for answer in self._call(event):
-            if len(self._pending) >= MOST_PENDING:
-                getattr(answer, "close", lambda: None)()
-                self._drop(event)
-                continue
-            task = asyncio.ensure_future(_watched(answer, event))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
+            self._run_beside(answer, event)
+
+    def emit_all(self, events: Sequence[JobEvent]) -> None:
+        """As `emit` for each of them, all of one name: in half the time, where there are many."""
+        hooks = self._hooks.get(events[0].name, ()) if events else ()
+        began = time.perf_counter()
+        for event in events:
+            for hook in hooks:
+                try:
+                    answer = hook(event)
+                    if answer is not None and inspect.isawaitable(answer):
+                        self._run_beside(answer, event)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as in _call
+                    _log(event, error)
+        if (seconds := time.perf_counter() - began) > SLOW_SECONDS:
+            _warn_slow(events[0], seconds)
+
+    def _run_beside(self, answer: Awaitable[object], event: JobEvent) -> None:
+        if len(self._pending) >= MOST_PENDING:
+            getattr(answer, "close", lambda: None)()
+            self._drop(event)
+            return
+        task = asyncio.ensure_future(_watched(answer, event))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
 
     async def settle(self, timeout_seconds: float) -> None:
         """Wait for the coroutine functions that still run, then stop them; at the worker's end."""
@@ -121,10 +141,7 @@ class Hooks:
             except BaseException as error:  # noqa: BLE001 - not even sys.exit() is the job's fault
                 _log(event, error)
         if (seconds := time.perf_counter() - began) > SLOW_SECONDS:
-            logger.warning(
-                "hooks held up the worker; make a slow one a coroutine function",
-                extra={"event": event.name, "seconds": round(seconds, 3)},
-            )
+            _warn_slow(event, seconds)
         return left
 
     def _drop(self, event: JobEvent) -> None:
@@ -141,6 +158,13 @@ async def _watched(answer: Awaitable[object], event: JobEvent) -> None:
         await answer
     except (Exception, SystemExit) as error:  # noqa: BLE001 - sys.exit() would stop the loop
         _log(event, error)
+
+
+def _warn_slow(event: JobEvent, seconds: float) -> None:
+    logger.warning(
+        "hooks held up the worker; make a slow one a coroutine function",
+        extra={"event": event.name, "seconds": round(seconds, 3)},
+    )
 
 
 def _log(event: JobEvent, error: BaseException) -> None:

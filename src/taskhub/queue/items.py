@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
+from taskhub.queue.acks import Claimed
 from taskhub.queue.context import Context, running
 from taskhub.queue.outcomes import Fail, Retry, Snooze
 
@@ -23,6 +24,14 @@ class Done:
     result: Any
 
 
+class Holder(Protocol):
+    """What an item is of; its context is made when the first one asks for it."""
+
+    @property
+    def context(self) -> Context:
+        """What is told about the job."""
+
+
 class Item(Generic[A]):
     """One job of a call that has many. What is said of it last is its outcome.
 
@@ -34,11 +43,11 @@ class Item(Generic[A]):
         args: the job's arguments, as `Item[...]` is annotated: an instance, or a dict.
     """
 
-    __slots__ = ("_call", "_context", "_is_over", "_said", "args")
+    __slots__ = ("_call", "_holder", "_is_over", "_said", "args")
 
-    def __init__(self, args: A, context: Context, call: Context) -> None:
+    def __init__(self, args: A, holder: Holder, call: Context) -> None:
         self.args = args
-        self._context = context
+        self._holder = holder
         self._call = call
         self._said: Done | Exception | None = None
         self._is_over = False
@@ -46,31 +55,31 @@ class Item(Generic[A]):
     @property
     def job_id(self) -> int:
         """The job's id."""
-        return self._context.job_id
+        return self._holder.context.job_id
 
     @property
     def attempt(self) -> int:
         """1 for the first run; for logs, never for idempotency keys."""
-        return self._context.attempt
+        return self._holder.context.attempt
 
     @property
     def idempotency_key(self) -> str:
         """The same on every attempt of this job, unlike any other job's, in any database."""
-        return self._context.idempotency_key
+        return self._holder.context.idempotency_key
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked that this job, or the whole call, stop."""
-        return self._context.cancelled or self._call.cancelled
+        return self._holder.context.cancelled or self._call.cancelled
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose lines are kept with this job; what other loggers say is the whole call's."""
-        return _ItemLog(self._context)
+        return _ItemLog(self._holder.context)
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         """Say how far the job is, as `ctx.progress` does in other tasks."""
-        self._context.progress(done, of, note)
+        self._holder.context.progress(done, of, note)
 
     def succeed(self, result: Any = None) -> None:
         """The job has succeeded; `result` is kept if JSON can hold it."""
@@ -111,12 +120,17 @@ class CallContext(Context):
     """The one call that many jobs share; by its own fields it looks like its first job."""
 
     items: Sequence[Item[Any]] = ()
-    parts: Sequence[Context] = ()
+    parts: Sequence[Claimed] = ()
+
+    @property
+    def context(self) -> Context:
+        """Itself, for the one item of a call without a worker."""
+        return self
 
     @property
     def claims(self) -> list[tuple[int, int]]:
         """Job and claim of all that share the call."""
-        return [(part.job_id, part.claim) for part in self.parts]
+        return [(part.id, part.claim) for part in self.parts]
 
 
 class _ItemLog(logging.LoggerAdapter[logging.Logger]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,20 @@ class Reader:
     def _injected(self, context: Context, session: Any) -> dict[str, Any]:
         named = ((self.context_name, context), (self.session_name, session))
         return {name: value for name, value in named if name is not None}
+
+
+def objects_together(stored: Sequence[str]) -> list[dict[str, Any]] | None:
+    """What many texts of JSON objects say, in their order, by one look at all; None: look at each.
+
+    It takes half the time, and a name that many have is one text in memory.
+    """
+    joined = f"[{','.join(stored)}]"
+    try:
+        values, end = _scan(joined, 0)
+    except (StopIteration, ValueError, RecursionError):
+        return None
+    is_sound = end == len(joined) and len(values) == len(stored)
+    return values if is_sound and all(type(value) is dict for value in values) else None
 
 
 def _loads(stored: str) -> Any:

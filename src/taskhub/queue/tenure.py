@@ -55,7 +55,8 @@ class Tenure:
         )
         self._is_stopped = False
         self._is_more_near = False
-        self._batches = Batches(terms.hub, registration, terms.pools, self._on_end)
+        self._suspects: set[int] = set()
+        self._batches = Batches(terms.hub, registration, terms.pools, self._on_end, self._on_ends)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -171,6 +172,9 @@ class Tenure:
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
         self.suspect_waits = answer.has_suspect and not alone
         self._to_start += answer.claimed
+        if alone:
+            # No other claim takes one.
+            self._suspects = {job.id for job in answer.claimed if job.lost >= 2}
         self._is_more_near = answer.is_full and not alone
         if self._batches.concern(answer.claimed):
             await self._gather(connection, answer)
@@ -211,14 +215,18 @@ class Tenure:
 
         None beside a job that workers were lost with, nor before one that waits.
         """
-        running = [run.job for run in self.runs.values()] + self._to_start
-        if self.suspect_waits or any(job.lost >= 2 for job in running):
+        if self.suspect_waits or (self._suspects and self._has_suspect()):
             return 0
         concurrency = self._terms.concurrency
-        running_calls = len(running) - self._batches.spared
+        running_calls = len(self.runs) + len(self._to_start) - self._batches.spared
         free = concurrency - running_calls - (len(self.pending) - being_stored)
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
+
+    def _has_suspect(self) -> bool:
+        waiting = {job.id for job in self._to_start}
+        self._suspects &= self.runs.keys() | waiting
+        return bool(self._suspects)
 
     def catch_up(self) -> None:
         """Start what was claimed, and tell of what was stored."""
@@ -237,11 +245,9 @@ class Tenure:
         claimed: list[Claimed] = []
         if not self._is_stopped:
             claimed, self._to_start = self._to_start, claimed
-        has_batches = self._batches.concern(claimed)
+        if self._batches.concern(claimed):
+            claimed = self._batches.take(claimed, runs)
         for job in claimed:
-            if has_batches and (joined := self._batches.join(job)) is not None:
-                runs[job.id] = joined
-                continue
             runs[job.id] = run = Run(terms.hub, job, self._registration, terms.pools, self._on_end)
             run.start()
 
@@ -252,6 +258,13 @@ class Tenure:
             else:
                 self.pending.add([(run, ack)])
             self._terms.wake()
+
+    def _on_ends(self, ended: Sequence[Ended]) -> None:
+        runs = self.runs
+        self.pending.add([
+            (run, ack) for run, ack in ended if runs.pop(ack.job.id, None) is run
+        ])  # fmt: skip
+        self._terms.wake()
 
     async def give_back(self) -> int:
         """Stop what still runs and let it wait again; how many threads could not be stopped."""
