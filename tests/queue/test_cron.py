@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -648,8 +648,8 @@ def test_a_schedule_that_no_live_worker_declares_is_forgotten_with_its_pause(hub
     hub.crons.remove("tick")
 
     assert one(hub).state == "new"  # this hub still declares it
-    with pytest.raises(UnknownCron):
-        Hub(settings=hub.settings).crons.remove("tick")
+    with closing(Hub(settings=hub.settings)) as other, pytest.raises(UnknownCron):
+        other.crons.remove("tick")
 
 
 def test_a_worker_registers_the_schedules_that_it_declares(hub: Hub) -> None:
