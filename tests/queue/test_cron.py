@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from tests.examples import examples
 from tests.queue.test_why import gone, new_worker
 from tests.waiting import until
 
@@ -403,7 +404,7 @@ class Fleet:
         return NOON + timedelta(seconds=self.seconds)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=examples(20, 60), deadline=None)
 @given(steps=STEPS)
 def test_three_schedulers_that_stop_and_restart_anywhere_defer_every_tick_exactly_once(
     steps: list[tuple[str, int]], fleet_hub: Hub
