@@ -23,8 +23,11 @@ format: ## format the code and mend what can be mended
 bench: ## run the benchmarks; ARGS=NAME runs one
 	@bin/bench $(ARGS)
 
+# Properties of which `make test` tries few examples and `make faults` many.
+PROPERTIES = $(addprefix tests/queue/test_,engine_model.py rates.py fairness.py cron.py)
+
 faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pytest
-	@bin/test -n 2 tests/faults $(ARGS)
+	@TEST_EXAMPLES=many bin/test -n 2 tests/faults $(PROPERTIES) $(ARGS)
 
 clean: ## remove the venv, caches and built packages
 	@bin/clean

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from tests.examples import examples
 from tests.queue.staged import gone, new_worker
 from tests.waiting import until
 
@@ -403,7 +404,7 @@ class Fleet:
         return NOON + timedelta(seconds=self.seconds)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=examples(20, 60), deadline=None)
 @given(steps=STEPS)
 def test_three_schedulers_that_stop_and_restart_anywhere_defer_every_tick_exactly_once(
     steps: list[tuple[str, int]], fleet_hub: Hub
@@ -648,8 +649,8 @@ def test_a_schedule_that_no_live_worker_declares_is_forgotten_with_its_pause(hub
     hub.crons.remove("tick")
 
     assert one(hub).state == "new"  # this hub still declares it
-    with pytest.raises(UnknownCron):
-        Hub(settings=hub.settings).crons.remove("tick")
+    with closing(Hub(settings=hub.settings)) as other, pytest.raises(UnknownCron):
+        other.crons.remove("tick")
 
 
 def test_a_worker_registers_the_schedules_that_it_declares(hub: Hub) -> None:

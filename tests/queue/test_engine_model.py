@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 from psycopg import errors
 from psycopg.rows import dict_row
+from tests.examples import examples
 
 from taskhub import Hub, db
 from taskhub.queue import sql
@@ -388,7 +389,7 @@ def test_the_engine_does_what_the_model_does(hub: Hub) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=150,
+            max_examples=examples(30, 150),
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from taskhub import Backoff, Hub, Snooze, Status, db
 from taskhub.queue import FairKey, actions, insight, sql
@@ -383,7 +384,9 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(8, 20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS, slots=st.integers(1, 8))
 def test_every_job_is_claimed_within_the_bound_that_is_promised(

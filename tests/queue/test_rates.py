@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from tests.examples import examples
 from tests.waiting import until
 
 from taskhub import Context, Hub, Status, db
@@ -291,7 +292,7 @@ STEPS = st.lists(
 def test_whatever_is_promised_when_no_window_sees_more_start(hub: Hub) -> None:
     with psycopg.connect(db.conninfo(hub.url), autocommit=True) as connection:
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=examples(40, 150), deadline=None)
         @given(rate=st.floats(0.1, 100), burst=st.floats(1, 50), steps=STEPS)
         def holds(rate: float, burst: float, steps: list[tuple[float, int, str]]) -> None:
             bucket = Bucket(connection, rate, burst)

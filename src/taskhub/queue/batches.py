@@ -18,9 +18,9 @@ from taskhub.queue import executors, joblogs, progress, sql
 from taskhub.queue.acks import Ack, Claimed, Stored
 from taskhub.queue.attempts import cut
 from taskhub.queue.batch_task import BatchTask
+from taskhub.queue.events import JobEvent
 from taskhub.queue.item_runs import ItemRun
 from taskhub.queue.items import CallContext
-from taskhub.queue.events import JobEvent
 from taskhub.queue.lease import Registration
 from taskhub.queue.pending import Ended
 from taskhub.queue.runs import STUCK_SECONDS, Run
@@ -108,11 +108,7 @@ class Call:
         if (log := joblogs.take(context)) is not None:
             log = cut(log, CALL_LOG)
         self._batches.tell(
-            [
-                (run, ack)
-                for run in self.runs
-                if (ack := run.end(error, log, ended_at)) is not None
-            ]
+            [(run, ack) for run in self.runs if (ack := run.end(error, log, ended_at)) is not None]
         )
 
     def leave(self, run: ItemRun) -> bool:
@@ -170,9 +166,7 @@ class Batches:
         names = {job.task_name for job in claimed}
         return any(isinstance(tasks.get(name), BatchTask) for name in names)
 
-    def take(
-        self, claimed: Iterable[Claimed], runs: MutableMapping[int, Run]
-    ) -> list[Claimed]:
+    def take(self, claimed: Iterable[Claimed], runs: MutableMapping[int, Run]) -> list[Claimed]:
         """Have these jobs in calls that `go` will start, and put their runs to `runs`.
 
         Left are the jobs of other tasks, and those that must not run.
