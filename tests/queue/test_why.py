@@ -208,7 +208,7 @@ def test_who_is_missing_is_told(hub: Hub) -> None:
         "UPDATE taskhub.workers SET drain = 'stay', draining_at = now() WHERE id = %s",
         draining,
     )
-    assert "drains, 1 drained and idle; `taskhub worker" in job.why()
+    assert f"(id {draining}) is drained and idle; `taskhub worker" in job.why()
     new_worker(hub, queues=["other"])
     assert names(hub, job.id) == ["only_draining"]
     new_worker(hub, queues=["mail"], tasks=("other",))

@@ -241,7 +241,7 @@ def test_one_that_is_asked_to_stay_is_drained_and_lives_on_until_it_is_stopped(q
         late = defer()
         [queue] = insight.queues(quick)
         assert (queue.ready, queue.workers) == (1, 0)
-        assert "none but 1 that drains serves queue 'default'" in late.why()
+        assert f"queue 'default' (id {found.id}) is drained and idle; `taskhub worker" in late.why()
         beat = insight.workers(quick)[0].heartbeat_at
         until(lambda: insight.workers(quick)[0].heartbeat_at != beat, "another heartbeat")
         assert (state(quick, found.id), late.status()) == ("drained", Status.TODO)

@@ -2,8 +2,8 @@
 -- it, with the tokens that these take of its rate.
 --
 -- One row always: counting stops above most, the first five holders are named. A slot is taken from
--- the moment a job is ready. `tokens_left` is what the bucket can give now, see refill_v1: promised tokens
--- are off it already; NULL without a rate.
+-- the moment a job is ready. `tokens_left` is what the bucket can give now, see bucket_v1, which reads all
+-- ready and running jobs of the key: promised tokens are off it already; NULL without a rate.
 -- The first ones in the order of their turn are read, not those below an id: for that the planner was
 -- seen to walk the primary key over everything else.
 -- Index: rules_pkey, limit_states_pkey, jobs_slots, jobs_limited.
@@ -46,12 +46,8 @@ SELECT
     before.jobs AS ahead, before.tokens AS tokens_ahead,
     first.id AS first_id, first.at_most AS first_at_most, first.tokens AS first_tokens,
     CASE
-        WHEN r.rate IS NULL THEN NULL
-        WHEN s.tokens IS NULL THEN r.burst - held.promised
-        ELSE {schema}.refill_v1(
-            s.tokens, s.reserved, held.promised,
-            greatest(extract(epoch FROM now() - s.filled_at), 0)::double precision, 0, r.rate, r.burst
-        )
+        WHEN r.rate IS NOT NULL
+        THEN (SELECT b.tokens FROM {schema}.bucket_v1(r.name, r.rate, r.burst) AS b)
     END AS tokens_left,
     floor(s.slots)::integer AS slots, s.most AS slots_at_most, s.halved_at,
     CASE WHEN r.breaker_failures IS NOT NULL THEN s.opened_at END AS opened_at,

@@ -76,8 +76,12 @@ def only_draining(look: Look) -> Reason | None:
     queue, draining, drained = look.job["queue"], workers["draining"], workers["drained"]
     ids = listed(workers["draining_ids"], draining)
     told = f"waits for a live worker that takes jobs: {counted(draining, 'worker')} of queue {queue!r} "
-    told += f"(id {ids}) {'drains' if draining == 1 else 'drain'}"
-    told += f", {drained} drained and idle" if drained else ""
+    told += f"(id {ids}) "
+    if drained == draining:
+        told += "is drained and idle" if drained == 1 else "are drained and idle"
+    else:
+        told += "drains" if draining == 1 else "drain"
+        told += f", {drained} of them drained and idle" if drained else ""
     return Reason(
         "only_draining",
         f"{told}; {_starts(queue)}",
