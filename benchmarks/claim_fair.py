@@ -16,9 +16,12 @@ As claim_flat, but every job has a fair key. First 4,000 jobs of 400 keys are al
 stand beside a backlog of one key of the same queue, then beside one of as many keys as told, that was
 there before them. A tick of the worker claims 100: it draws a window of ready jobs in the order of the
 keys' turns, every second time, and claims from it; a figure is the median of six calls. Stale: the tables
-were last analysed when they were empty; no autovacuum between, but the notes are vacuumed once."""
+were last analysed when they were empty; no autovacuum between, but the notes are vacuumed once.
+When the keys end: beside the backlog, 400 keys have one job each, and are forgotten when their next turns
+come and find nothing; there a figure is the dearest of 20 calls."""
 
 READY_JOBS, READY_KEYS = 4_000, 400
+END_CALLS = 20
 CHUNK = 20_000
 INSERT = """
 INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name, args, fair_key)
@@ -66,16 +69,29 @@ def measure(url: str) -> Cost:
     return cost
 
 
-def cost(postgres: Server, jobs: int, keys: int) -> Cost:
-    """What claims cost behind so many jobs of so many keys."""
+def measure_end(url: str) -> Cost:
+    """Claim until keys have been forgotten, on a connection of its own."""
+    cost = Cost()
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        explainer = Explainer(connection)
+        explainer.buffers = []
+        claimer = Claimer(explainer)
+        for _ in range(END_CALLS):
+            claimer.claim(SLOTS)
+        cost.buffers, cost.milliseconds = [max(explainer.buffers)], [max(explainer.milliseconds)]
+    return cost
+
+
+def cost(postgres: Server, jobs: int, keys: int, *, ready: int = READY_JOBS) -> Cost:
+    """What claims cost behind so many jobs of so many keys; or, of keys with one job, their ends."""
     with table(postgres) as (url, connection):
         for name in ("fair_notes", "fair_keys", "fair_lanes"):
             connection.execute(f"ALTER TABLE taskhub.{name} SET (autovacuum_enabled = off)")
         fill(connection, "backlog:", jobs, keys)
-        fill(connection, "ready:", READY_JOBS, READY_KEYS)
+        fill(connection, "ready:", ready, READY_KEYS)
         note_all(connection)
         connection.execute("VACUUM taskhub.fair_notes")
-        return measure(url)
+        return measure(url) if ready > READY_KEYS else measure_end(url)
 
 
 def main() -> None:
@@ -93,6 +109,13 @@ def main() -> None:
             title = f"beside {asked.jobs:,} jobs of {keys:,} {'key' if keys == 1 else 'keys'}"
             progress(title)
             judge(report, title, cost(postgres, asked.jobs, keys), base)
+        progress("when the keys end")
+        few, many = (cost(postgres, jobs, 1, ready=READY_KEYS) for jobs in (READY_JOBS, asked.jobs))
+        ratio = max(many.buffers) / max(few.buffers)
+        report.at_most(
+            "when the keys end: most buffers", f"{max(many.buffers)} = {ratio:.2f}x", ratio, 1.5
+        )
+        report.note("when the keys end: most ms", f"{max(many.milliseconds):.2f}")
     report.finish(asked)
 
 

@@ -17,12 +17,13 @@ METHOD = """\
 The worker's own call, made by its own code, claims 100 of some thousand ready jobs, first with nothing
 else in the table, then behind a backlog that was there before them: in another queue, in the future,
 behind one lock of the same queue whose holder runs, over a limit of 50 on one key of the same queue,
-of a paused task of the same queue, in a paused queue, behind 100,000 locks whose holders run. Just before
+of a paused task of the same queue, in a paused queue, behind 100,000 locks whose holders run, of a task of
+the same queue that no worker knows. Backlogs of fair keys: claim_fair. Just before
 each call the same statement with the same parameters runs under EXPLAIN (ANALYZE, BUFFERS) and is
 rolled back; a figure is the median of five, after ten calls that warm caches and plans. Most ticks go
 on where the last one ended; once a second one looks at everything. Stale: the table was last analysed
-when it was empty; fresh: just now; no autovacuum between, but where jobs were set aside for a paused
-task the table is vacuumed once, as autovacuum does when 10,000 of them were. Plans are those of all
+when it was empty; fresh: just now; no autovacuum between, but where jobs were set aside for a paused or
+unknown task the table is vacuumed once, as autovacuum does when 10,000 of them were. Plans are those of all
 nested statements as auto_explain shows them, compared by node, table and index with those of the almost
 empty table. The lock notes are vacuumed once after the backlog. Buffers are shared hits and reads; the
 clock is for reading only."""
@@ -51,7 +52,17 @@ BACKLOGS = {
     "over a limit": "'bench', 'noop', 0, NULL, jsonb_build_object('n', n), NULL, 'one', 50",
     "of a paused task": f"'bench', 'held', 0, NULL, {PLAIN}",
     "in a paused queue": f"'held', 'noop', 0, NULL, {PLAIN}",
+    "of an unknown task": f"'bench', 'gone', 0, NULL, {PLAIN}",
 }
+SET_ASIDE = """
+SELECT taskhub.set_aside_v1(ARRAY(
+    SELECT id FROM taskhub.procrastinate_jobs
+    WHERE status = 'todo' AND gate = 0 AND queue_name = 'bench' AND task_name = 'gone' LIMIT 1
+))
+FROM taskhub.procrastinate_jobs
+WHERE status = 'todo' AND gate = 0 AND queue_name = 'bench' AND task_name = 'gone'
+LIMIT 1
+"""
 
 
 @dataclass(slots=True)
@@ -101,6 +112,12 @@ def pause(connection: psycopg.Connection[Any]) -> None:
         connection.execute(
             "SELECT taskhub.rule_v1(%s, 'pause', NULL, 'a benchmark', NULL)", (name,)
         )
+
+
+def set_aside(connection: psycopg.Connection[Any]) -> None:
+    """Let a worker find out that it does not know a task, until none of its jobs is ready."""
+    while connection.execute(SET_ASIDE).rowcount:
+        pass
 
 
 def hold_locks(connection: psycopg.Connection[Any]) -> None:
@@ -160,7 +177,12 @@ def table(postgres: Server) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
 
 
 def costs(
-    postgres: Server, columns: str | None, jobs: int, *, paused: bool = False
+    postgres: Server,
+    columns: str | None,
+    jobs: int,
+    *,
+    paused: bool = False,
+    unknown: bool = False,
 ) -> dict[str, Cost]:
     """With statistics that are stale, and with fresh ones."""
     with table(postgres) as (url, connection):
@@ -168,10 +190,11 @@ def costs(
             fill(connection, columns, jobs)
         if paused:
             pause(connection)
+        set_aside(connection)
         hold_locks(connection)
         # As autovacuum does within a minute; the jobs' own table stays as it is.
         connection.execute("VACUUM taskhub.lock_notes")
-        if paused:
+        if paused or unknown:
             connection.execute("VACUUM taskhub.procrastinate_jobs")
         stale = measure(url)
         connection.execute("ANALYZE")
@@ -196,6 +219,7 @@ def main() -> None:
         report.server = postgres.described()
         bases = costs(postgres, None, 0)
         paused_bases = costs(postgres, None, 0, paused=True)
+        unknown_bases = costs(postgres, BACKLOGS["of an unknown task"], 1, unknown=True)
         for statistics, base in bases.items():
             show(report, f"almost empty, {statistics} statistics", base)
             judge(
@@ -204,13 +228,19 @@ def main() -> None:
                 paused_bases[statistics],
                 base,
             )
+            show(
+                report,
+                f"almost empty, with a job set aside, {statistics}",
+                unknown_bases[statistics],
+            )
         for name, pattern in BACKLOGS.items():
             title = f"{asked.jobs:,} {name.format(locks=f'{asked.locks:,}')}"
             progress(title)
-            paused = "paused" in name
-            found = costs(postgres, pattern.format(count=asked.locks), asked.jobs, paused=paused)
+            kind = {"paused": "paused" in name, "unknown": "unknown" in name}
+            found = costs(postgres, pattern.format(count=asked.locks), asked.jobs, **kind)
+            mine = paused_bases if kind["paused"] else unknown_bases if kind["unknown"] else bases
             for statistics, cost in found.items():
-                base = (paused_bases if paused else bases)[statistics]
+                base = mine[statistics]
                 judge(report, f"{title}, {statistics}", cost, base)
     report.finish(asked)
 

@@ -84,10 +84,22 @@ BEGIN
     END IF;
     IF _slots > 0 THEN
         _began := clock_timestamp();
-        SELECT d.locks, d.limits, d.queues, d.upto INTO _due_locks, _due_limits, _moved, _due_upto
-        FROM promote_due_v1(_due_from) AS d;
-        SELECT n.locks, n.limits, n.upto INTO _note_locks, _note_limits, _note_upto
-        FROM take_notes_v1(_note_from) AS n;
+        -- Most looks find nothing: a probe takes a fifth of what it takes to call the function.
+        PERFORM FROM procrastinate_jobs AS j
+        WHERE j.status = 'todo' AND j.gate = 1
+          AND coalesce(j.scheduled_at, '-infinity') >= _due_from
+          AND coalesce(j.scheduled_at, '-infinity') <= now()
+        ORDER BY coalesce(j.scheduled_at, '-infinity')
+        LIMIT 1;
+        IF FOUND THEN
+            SELECT d.locks, d.limits, d.queues, d.upto INTO _due_locks, _due_limits, _moved, _due_upto
+            FROM promote_due_v1(_due_from) AS d;
+        END IF;
+        PERFORM FROM lock_notes AS f WHERE f.id >= _note_from ORDER BY f.id LIMIT 1;
+        IF FOUND THEN
+            SELECT n.locks, n.limits, n.upto INTO _note_locks, _note_limits, _note_upto
+            FROM take_notes_v1(_note_from) AS n;
+        END IF;
         _locks := _locks || _due_locks || _note_locks;
         _limits := _limits || _due_limits || _note_limits;
         _looked := extract(epoch FROM clock_timestamp() - _began);
@@ -135,7 +147,28 @@ BEGIN
         EXIT WHEN _left <= 0;
         CONTINUE WHEN _step IN (1, 3) AND _shares IS NULL;
         CONTINUE WHEN CASE WHEN _step <= 2 THEN _sweep = 2 ELSE _sweep = 0 END;
-        IF _step <= 2 THEN
+        IF _step = 2 AND _shares IS NULL AND NOT _is_aged THEN
+            -- In the order in which they were told: half the cost of the next one, which gives the same.
+            OPEN _lanes FOR
+            SELECT h.queue_name, h.priority, (-1)::double precision AS behind
+            FROM (
+                SELECT l.queue_name, max(l.priority) AS top
+                FROM unnest(_lane_queues, _lane_priorities) AS l (queue_name, priority)
+                GROUP BY l.queue_name
+            ) AS known
+            CROSS JOIN LATERAL (
+                SELECT j.queue_name, j.priority
+                FROM procrastinate_jobs AS j
+                WHERE j.status = 'todo' AND j.gate = 0 AND j.queue_name = known.queue_name
+                  AND j.priority > known.top
+                ORDER BY j.priority DESC
+                LIMIT 1
+            ) AS h
+            UNION ALL
+            SELECT u.queue_name, u.priority, u.behind
+            FROM unnest(_lane_queues, _lane_priorities, _lane_behind)
+                AS u (queue_name, priority, behind);
+        ELSIF _step <= 2 THEN
             OPEN _lanes FOR
             SELECT l.queue_name, l.priority, l.behind
             FROM (

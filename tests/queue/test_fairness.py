@@ -170,6 +170,24 @@ def test_a_key_is_forgotten_when_its_turn_comes_and_it_has_no_jobs(fleet: Fleet)
     assert fleet.admin.execute("SELECT count(*) FROM taskhub.fair_keys").fetchone() == (0,)
 
 
+def test_what_it_takes_to_forget_keys_does_not_grow_with_what_waits(fleet: Fleet) -> None:
+    fleet.admin.execute("ANALYZE")  # it is all planned for the empty table
+    fleet.defer("big", 4000)
+    for n in range(100):
+        fleet.admin.execute(
+            "INSERT INTO taskhub.fair_keys (queue_name, priority, fair_key, turn) VALUES ('q', 0, %s, 0)",
+            (f"key:{n}",),
+        )
+    row = fleet.admin.execute(
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT taskhub.forget_turns_v1('q', 0, "
+        "ARRAY(SELECT ctid FROM taskhub.fair_keys))"
+    ).fetchone()
+
+    assert fleet.admin.execute("SELECT count(*) FROM taskhub.fair_keys").fetchone() == (0,)
+    assert row is not None
+    assert row[0][0]["Plan"]["Shared Hit Blocks"] < 3000
+
+
 def test_what_returns_takes_a_turn_again_and_runs(hub: Hub) -> None:
     seen: Counter[int] = Counter()
 
