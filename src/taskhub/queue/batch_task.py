@@ -235,7 +235,20 @@ class BatchTask(Task[P, R]):
         """
         stored = self.new_job(args, kwargs).args
         job = Claimed(
-            0, self.queue, self.name, 0, None, None, stored, 0, 0, 0, None, self.stored_version, None, 0.0
+            0,
+            self.queue,
+            self.name,
+            0,
+            None,
+            None,
+            stored,
+            0,
+            0,
+            0,
+            None,
+            self.stored_version,
+            None,
+            0.0,
         )
         alone = CallContext(self.hub, 0, self.name, self.queue, 1, 0, 0, "")
         item = Item(self.read(job, alone), alone, alone)
