@@ -638,3 +638,48 @@ def test_a_batch_task_may_be_declared_while_the_worker_runs_and_be_periodic(hub:
     work(hub)
 
     assert sizes == [1]
+
+
+def test_jobs_of_other_versions_and_expired_ones_are_dealt_with_as_others_are(hub: Hub) -> None:
+    seen: list[dict[str, Any]] = []
+
+    @hub.task(batch=64, version=2)  # type: ignore[call-overload, misc, untyped-decorator, unused-ignore]
+    async def embed(items: list[Item]) -> None:
+        seen.extend(item.args for item in items)
+
+    @embed.upcast(1)  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def renamed(given: dict[str, Any]) -> dict[str, Any]:
+        return {"n": given["number"]}
+
+    old, new, late, newer = embed.defer_many([
+        {"number": 0}, {"n": 1}, {"n": 2}, {"n": 3},
+    ])  # fmt: skip
+    with hub.engine.begin() as connection:
+        for change, job in (
+            ("version = NULL", old),
+            ("expires_at = now() - interval '1 hour'", late),
+            ("version = 3", newer),
+        ):
+            connection.execute(
+                text(f"UPDATE taskhub.procrastinate_jobs SET {change} WHERE id = :id"),
+                {"id": job.id},
+            )
+    work(hub)
+
+    assert seen == [{"n": 0}, {"n": 1}]
+    assert [job.status() for job in (old, new)] == [Status.SUCCEEDED] * 2
+    assert late.status() is Status.CANCELLED
+    assert newer.status() is Status.TODO
+
+
+def test_a_tick_that_found_one_batch_task_brings_whole_calls_more(hub: Hub) -> None:
+    sizes: list[int] = []
+
+    @hub.task(batch=10)
+    async def embed(items: list[Item]) -> None:
+        sizes.append(len(items))
+
+    embed.defer_many([{"n": n} for n in range(1_000)])
+    work(hub, 60)
+
+    assert sizes == [10] * 100

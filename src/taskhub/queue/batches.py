@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
 
 # What a call logs for no item of it is kept with each: so much of it.
 CALL_LOG = 2_000
+# As many rows as claim_more_v1 looks at, whatever is asked.
+AHEAD = 500
+
+
+class Room(NamedTuple):
+    """How many jobs of a task to claim in one lane, from behind a place on."""
+
+    queue: str
+    priority: int
+    task: str
+    place: float
+    most: int
 
 
 class Call:
@@ -88,10 +101,10 @@ class Call:
                 JobEvent("job.started", job.id, job.task_name, job.queue_name, job.attempts + 1)
                 for job in (run.job for run in runs)
             ])  # fmt: skip
-        read = self.task.read_together([run.job for run in runs]) or [None] * len(runs)
+        read = self.task.read_together([run.job for run in runs])
         return [
             run
-            for run, args in zip(runs, read, strict=True)
+            for run, args in zip(runs, read or repeat(None, len(runs)), strict=True)
             if run.open(self.task, context, began, args)
         ]
 
@@ -140,9 +153,12 @@ class Batches:
         pools: executors.Pools,
         on_end: Callable[[Run, Ack | Stored], None],
         on_ends: Callable[[Sequence[Ended]], None],
+        *,
+        may_reach_ahead: bool,
     ) -> None:
         self.pools = pools
         self.tell = on_ends
+        self._may_reach_ahead = may_reach_ahead
         self._hub = hub
         self._registration = registration
         self._on_end = on_end
@@ -172,10 +188,11 @@ class Batches:
         Left are the jobs of other tasks, and those that must not run.
         """
         left: list[Claimed] = []
-        name, task = "", None
+        name, task, call = "", None, None
         for job in claimed:
             if job.task_name != name:
-                name, task = job.task_name, self._hub.tasks.get(job.task_name)
+                name, call = job.task_name, None
+                task = self._hub.tasks.get(name)
             if (
                 not isinstance(task, BatchTask)
                 or job.is_expired
@@ -185,12 +202,17 @@ class Batches:
                 continue
             run = ItemRun(self._hub, job, self._registration, self.pools, self._on_end)
             runs[job.id] = run
-            self._join(run, task)
+            if call is None or job.lost >= 2 or task.batching.by is not None:
+                call = self._call_for(job, task)
+            run.join(call)
+            if job.lost >= 2 or len(call.runs) >= task.batching.most:
+                self.closed(call)
+                self._full.append(call)
+                call = None
         return left
 
-    def _join(self, run: ItemRun, task: BatchTask[..., Any]) -> None:
-        job = run.job
-        key = (task.name, "" if task.batching.by is None else task.key_of(job))
+    def _call_for(self, job: Claimed, task: BatchTask[..., Any]) -> Call:
+        key = (task.name, task.key_of(job))
         # Workers were lost with it: if it kills this one too, no neighbour dies with it.
         is_suspect = job.lost >= 2
         call = None if is_suspect else self._gathering.get(key)
@@ -199,22 +221,23 @@ class Batches:
             self._calls.add(call)
             if not is_suspect:
                 self._gathering[key] = call
-        run.join(call)
-        if is_suspect or len(call.runs) >= task.batching.most:
-            self.closed(call)
-            self._full.append(call)
+        return call
 
     def go(self, *, may_linger: bool, may_hold: bool) -> None:
         """Start the calls that are full, and those that need not wait for more jobs.
 
         With `may_hold` another tick comes at once: a call that grew by the last one waits for it.
         """
-        full, self._full = self._full, []
-        for call in (*full, *self._gathering.values()):
-            if call in full or not (
-                (may_linger and call.lingers) or (may_hold and call.has_grown())
-            ):
+        self.go_full()
+        for call in list(self._gathering.values()):
+            if not ((may_linger and call.lingers) or (may_hold and call.has_grown())):
                 call.start()
+
+    def go_full(self) -> None:
+        """Start the calls that are full."""
+        full, self._full = self._full, []
+        for call in full:
+            call.start()
 
     def closed(self, call: Call) -> None:
         """It takes no more jobs."""
@@ -227,33 +250,41 @@ class Batches:
         self.closed(call)
         self._calls.discard(call)
 
-    async def top_up(
-        self, connection: psycopg.AsyncConnection[Any], claimed: Sequence[Claimed], slots: int
-    ) -> list[Claimed]:
-        """More jobs of the batch tasks among those that a tick claimed, as many as fill a call.
+    def rooms(self, claimed: Sequence[Claimed], slots: int) -> list[Room]:
+        """Which tasks of those that a tick claimed should have more jobs, so that calls are full.
 
         Only for a tick that filled all its slots, else there are no more; and for what the next
-        tick's `slots` could not fill.
+        tick's `slots` could not fill. Where it found nothing but one task, as many calls more as lie
+        near, for half of the free slots at most.
         """
-        last: dict[tuple[str, int, str], float] = {}
         have: Counter[str] = Counter()
         for call in self._gathering.values():
             have[call.task.name] += len(call.runs)
-        for job in claimed:
-            task = self._hub.tasks.get(job.task_name)
-            if isinstance(task, BatchTask) and job.lost < 2:
-                last[job.queue_name, job.priority, job.task_name] = job.place
-        asked = []
+        last = {
+            (job.queue_name, job.priority, job.task_name): job.place
+            for job in claimed
+            if job.lost < 2
+        }
+        asked: list[Room] = []
         for (queue, priority, name), place in last.items():
-            task = self._hub.tasks[name]
+            task = self._hub.tasks.get(name)
             if not isinstance(task, BatchTask):
                 continue
-            room = -have[task.name] % task.batching.most
-            if room > slots:
-                have[task.name] += room
-                asked.append((queue, priority, name, place, room))
-        if not asked:
-            return []
+            most = task.batching.most
+            room = -have[name] % most
+            if len(last) == 1 and self._may_reach_ahead and task.batching.by is None:
+                more = most * min(slots // 2, max(0, (AHEAD - room) // most))
+            else:
+                more = 0
+            if room > slots or more:
+                have[name] += room
+                asked.append(Room(queue, priority, name, place, room + more))
+        return asked
+
+    async def top_up(
+        self, connection: psycopg.AsyncConnection[Any], asked: Sequence[Room]
+    ) -> list[Claimed]:
+        """More jobs, as many as fit and lie near."""
         queues, priorities, names, places, rooms = map(list, zip(*asked, strict=True))
         cursor = await connection.execute(
             sql.load("claim_more", self._hub.settings.schema),

@@ -80,12 +80,14 @@ class ItemRun(Run):
         if self._made is None:
             # The function's thread may ask while the loop does, to cancel: there must be but one.
             with _making:
-                self._made = self._made or self._make_context()
+                return self._make_context()
         return self._made
 
     def _make_context(self) -> Context:
+        if self._made is not None:
+            return self._made
         job, registration = self.job, self._registration
-        return Context(
+        self._made = Context(
             self.hub,
             job.id,
             job.task_name,
@@ -95,10 +97,16 @@ class ItemRun(Run):
             registration.worker_id,
             registration.hub_id,
         )
+        return self._made
 
     @property
     def _context(self) -> Context:  # type: ignore[override]  # Run's, but made late
         return self.context
+
+    @property
+    def seconds(self) -> float:
+        """How long its call took."""
+        return self._ended - self._began
 
     @property
     def has_reported(self) -> bool:

@@ -14,9 +14,10 @@ from taskhub.queue import lease, sql, versions
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batches import Batches
 from taskhub.queue.crons import declared
-from taskhub.queue.pending import Ended, Pending
+from taskhub.queue.pending import MOST_A_TICK, Ended, Pending
 from taskhub.queue.runs import Run
 from taskhub.queue.standing import Standing
+from taskhub.queue.telling import tell
 from taskhub.queue.terms import Terms
 from taskhub.queue.tick import Answer, Ticker
 from taskhub.queue.upkeep import Upkeep, extend_history
@@ -56,7 +57,15 @@ class Tenure:
         self._is_stopped = False
         self._is_more_near = False
         self._suspects: set[int] = set()
-        self._batches = Batches(terms.hub, registration, terms.pools, self._on_end, self._on_ends)
+        self._batches = Batches(
+            terms.hub,
+            registration,
+            terms.pools,
+            self._on_end,
+            self._on_ends,
+            # Shares count slots of a tick, and calls that came beside it would have none.
+            may_reach_ahead=not terms.weights and terms.concurrency >= OVERLAP_FROM,
+        )
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -122,10 +131,10 @@ class Tenure:
         """
         self.stop_work()
         await self.give_back()
-        _tell(await self.pending.store_alone(connection))
+        tell(self._terms.hub, await self.pending.store_alone(connection))
         while batch := self.pending.batch():
             answer = await self._ticker.tick(connection, [ack for _, ack in batch], 0)
-            _tell(await self.pending.settle(connection, batch, answer.stored))
+            tell(self._terms.hub, await self.pending.settle(connection, batch, answer.stored))
         await connection.execute(
             sql.load("unregister_worker", self._schema),
             {
@@ -150,7 +159,7 @@ class Tenure:
             self.catch_up()  # what is ours in the table must be seen to run here
         forgotten = await self._upkeep.look(connection, self.runs, self.pending.job_ids)
         self.pending.add((None, ack) for ack in forgotten)
-        _tell(await self.pending.store_alone(connection))
+        tell(self._terms.hub, await self.pending.store_alone(connection))
         batch = self.pending.batch()
         alone = self.suspect_waits and not self.is_busy
         slots = (1 if alone else self.slots(len(batch))) if takes_jobs else 0
@@ -188,12 +197,18 @@ class Tenure:
     async def _gather(self, connection: psycopg.AsyncConnection[Any], answer: Answer) -> None:
         """Start what was claimed; calls that the next tick could not fill are topped up first."""
         self._start_claimed()
-        try:
-            if self._is_more_near:
-                slots = self.slots()
-                self._to_start += await self._batches.top_up(connection, answer.claimed, slots)
-        finally:
+        if not self._is_more_near:
             self.catch_up()
+            return
+        asked = self._batches.rooms(answer.claimed, self._slots_of_next_tick)
+        # Calls that have their jobs run while those of others come.
+        self._loop.call_soon(self._start_full)
+        if asked:
+            try:
+                self._to_start += await self._batches.top_up(connection, asked)
+            finally:
+                self._start_claimed()
+        self._loop.call_soon(self.catch_up)
 
     async def _refused(
         self,
@@ -208,7 +223,7 @@ class Tenure:
             await extend_history(connection, self._schema, [ack.job.id for _, ack in batch])
         else:
             logger.warning("a tick was refused", extra={"error": str(error)})
-        _tell(await self.pending.store_one_by_one(connection, self._ticker, batch))
+        tell(self._terms.hub, await self.pending.store_one_by_one(connection, self._ticker, batch))
 
     def slots(self, being_stored: int = 0) -> int:
         """How many jobs to ask for; outcomes that pile up take the place of jobs.
@@ -223,6 +238,10 @@ class Tenure:
         most = concurrency if concurrency < OVERLAP_FROM else concurrency // 2
         return max(0, min(free, most))
 
+    @property
+    def _slots_of_next_tick(self) -> int:
+        return self.slots(min(len(self.pending), MOST_A_TICK))
+
     def _has_suspect(self) -> bool:
         waiting = {job.id for job in self._to_start}
         self._suspects &= self.runs.keys() | waiting
@@ -235,10 +254,14 @@ class Tenure:
             # Where calls that wait take all slots, nothing comes that they could wait for.
             may_linger = self._batches.gathering < self._terms.concurrency
             self._batches.go(
-                may_linger=may_linger, may_hold=self._is_more_near and self.slots() > 0
+                may_linger=may_linger, may_hold=self._is_more_near and self._slots_of_next_tick > 0
             )
         told, self._to_tell = self._to_tell, []
-        _tell(told)
+        tell(self._terms.hub, told)
+
+    def _start_full(self) -> None:
+        if not self._is_stopped:
+            self._batches.go_full()
 
     def _start_claimed(self) -> None:
         terms, runs = self._terms, self.runs
@@ -285,9 +308,3 @@ class Tenure:
         )
         self.standing.stop()
         logger.info("worker stopped", extra={"worker_id": worker_id})
-
-
-def _tell(ended: Sequence[Ended]) -> None:
-    for run, ack in ended:
-        if run is not None:
-            run.tell_end(ack)
