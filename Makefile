@@ -24,7 +24,10 @@ bench: ## run the benchmarks; ARGS=NAME runs one
 	@bin/bench $(ARGS)
 
 # Properties of which `make test` tries few examples and `make faults` many.
-PROPERTIES = $(addprefix tests/queue/test_,engine_model.py rates.py fairness.py cron.py)
+PROPERTIES = tests/queue/test_engine_model.py \
+	tests/queue/test_rates.py::test_whatever_is_promised_when_no_window_sees_more_start \
+	tests/queue/test_fairness.py::test_every_job_is_claimed_within_the_bound_that_is_promised \
+	tests/queue/test_cron.py::test_three_schedulers_that_stop_and_restart_anywhere_defer_every_tick_exactly_once
 
 faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pytest
 	@TEST_EXAMPLES=many bin/test -n 2 tests/faults $(PROPERTIES) $(ARGS)

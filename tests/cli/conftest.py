@@ -1,5 +1,6 @@
-"""The command line as a process of its own."""
+"""The command line in a project of its own: in this process, or as one of its own."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from taskhub.cli import main
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -25,15 +28,21 @@ def send(ctx: Context, order_id: int, language: str = "en-US") -> str:
 
 
 @pytest.fixture
-def command(tmp_path: Path, database: str) -> Run:
-    """Runs `taskhub …` in a project with a shop.py, on the test's own database."""
+def project(tmp_path: Path) -> Path:
+    """A folder with a shop.py that is its app."""
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "taskhub.toml").write_text('app = "shop:hub"\n')
+    return tmp_path
+
+
+@pytest.fixture
+def process(project: Path, database: str) -> Run:
+    """Runs `taskhub …` in the project, on the test's own database, as a process of its own."""
 
     def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "taskhub", *arguments],
-            cwd=tmp_path,
+            cwd=project,
             env=os.environ | {"TASKHUB_DATABASE_URL": database} | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -41,5 +50,38 @@ def command(tmp_path: Path, database: str) -> Run:
             timeout=60,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def command(
+    project: Path,
+    database: str,
+    process: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """As `process`, but in this process, which loads the libraries once and not a hundred times.
+
+    A worker still gets a process of its own: signals and logs belong to it.
+    """
+
+    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        if "worker" in arguments:
+            return process(*arguments, **variables)
+        capsys.readouterr()
+        with monkeypatch.context() as inside, pytest.raises(SystemExit) as ended:
+            inside.chdir(project)
+            inside.setattr(sys, "path", [*sys.path])
+            inside.delitem(sys.modules, "shop", raising=False)
+            for name, value in {"TASKHUB_DATABASE_URL": database, **variables}.items():
+                inside.setenv(name, value)
+            importlib.invalidate_caches()
+            main(list(arguments))
+        sys.modules.pop("shop", None)
+        said = capsys.readouterr()
+        code = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
 
     return run

@@ -141,8 +141,8 @@ def test_a_worker_drains_at_sigterm(tmp_path: Path, database: str) -> None:
     said.close()
 
 
-def test_version_loads_none_of_the_heavy_libraries(command: Run) -> None:
-    ended = command("version", "-o", "json", PYTHONPROFILEIMPORTTIME="1")
+def test_version_loads_none_of_the_heavy_libraries(process: Run) -> None:
+    ended = process("version", "-o", "json", PYTHONPROFILEIMPORTTIME="1")
 
     assert json.loads(ended.stdout)["procrastinate"].startswith("3.10")
     for heavy in ("numpy", "jinja2", "pypdfium2"):
@@ -162,7 +162,7 @@ def test_settings_are_shown_with_their_source_and_without_secrets(command: Run) 
     }
 
 
-def test_a_dataset_is_filled_searched_and_cleaned(command: Run, kb: None, tmp_path: Path) -> None:
+def test_a_dataset_is_filled_searched_and_cleaned(process: Run, kb: None, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text(
         "# Keys\n\nThe spare key of the cellar hangs behind the clock.\n"
@@ -170,13 +170,13 @@ def test_a_dataset_is_filled_searched_and_cleaned(command: Run, kb: None, tmp_pa
     (tmp_path / "docs" / "b.bin").write_bytes(b"\0\1\2")
     built_in = {"TASKHUB_APP": "taskhub.app:hub"}
 
-    command("dataset", "create", "house", **built_in)
-    added = command("document", "add", "docs", "--dataset", "house", "-o", "json", **built_in)
-    command("worker", "--queue", "indexing", "--burst", **built_in)
-    found = command(
+    process("dataset", "create", "house", **built_in)
+    added = process("document", "add", "docs", "--dataset", "house", "-o", "json", **built_in)
+    process("worker", "--queue", "indexing", "--burst", **built_in)
+    found = process(
         "document", "search", "Where is the key?", "--dataset", "house", "-o", "json", **built_in
     )
-    dry = command("dataset", "clean", "house", "--dry-run", "-o", "json", **built_in)
+    dry = process("dataset", "clean", "house", "--dry-run", "-o", "json", **built_in)
 
     assert added.returncode == 7, added.stderr
     assert [row["state"] for row in json.loads(added.stdout)] == ["waiting", "error"]

@@ -4,52 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 import pytest
 
 from taskhub import db
-from taskhub.cli import main
 from tests import waiting
-from tests.cli.conftest import SHOP
+from tests.cli.conftest import SHOP, Run
 
 PATIENCE_SECONDS = 120.0  # an interpreter that loads everything, where all cores are busy
-
-
-Run = Callable[..., "Ended"]
-
-
-class Ended(NamedTuple):
-    """What a command said, and its exit code."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path,
-    database: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Runs `taskhub …` in this process, which loads everything once and not thirty times."""
-    (tmp_path / "shop.py").write_text(SHOP)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TASKHUB_DATABASE_URL", database)
-
-    def run(*arguments: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return run
 
 
 @pytest.fixture
