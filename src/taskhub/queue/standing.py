@@ -7,8 +7,25 @@ from typing import Any
 
 import psycopg
 
-from taskhub.queue import lease, sql
+from taskhub.queue import lease, sql, versions
+from taskhub.queue.crons import declared
 from taskhub.queue.terms import Terms
+
+
+async def register(terms: Terms, connection: psycopg.AsyncConnection[Any]) -> lease.Registration:
+    """A new worker id, entered among the living with what it works on."""
+    settings = terms.hub.settings
+    return await lease.register(
+        connection,
+        settings.schema,
+        name=terms.name,
+        queues=terms.queues,
+        tasks=list(terms.hub.tasks),
+        crons=[cron.name for cron in declared(terms.hub)],
+        versions=versions.told(terms.hub.tasks),
+        concurrency=terms.concurrency,
+        lease_seconds=settings.lease_seconds,
+    )
 
 
 class Standing:

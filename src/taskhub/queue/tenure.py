@@ -10,10 +10,9 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from taskhub.queue import lease, sql, versions
+from taskhub.queue import lease, sql, standing
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batches import Batches
-from taskhub.queue.crons import declared
 from taskhub.queue.pending import MOST_A_TICK, Ended, Pending
 from taskhub.queue.runs import Run
 from taskhub.queue.standing import Standing
@@ -71,19 +70,8 @@ class Tenure:
     @classmethod
     async def begin(cls, terms: Terms, connection: psycopg.AsyncConnection[Any]) -> Tenure:
         """Register a new worker and start to renew its lease."""
-        settings = terms.hub.settings
-        await extend_history(connection, settings.schema)
-        registration = await lease.register(
-            connection,
-            settings.schema,
-            name=terms.name,
-            queues=terms.queues,
-            tasks=list(terms.hub.tasks),
-            crons=[cron.name for cron in declared(terms.hub)],
-            versions=versions.told(terms.hub.tasks),
-            concurrency=terms.concurrency,
-            lease_seconds=settings.lease_seconds,
-        )
+        await extend_history(connection, terms.hub.settings.schema)
+        registration = await standing.register(terms, connection)
         tenure = cls(terms, registration)
         tenure.standing.start()
         logger.info(
