@@ -53,9 +53,14 @@ class Side:
     processes: int = 1
     tree: Path | None = None
 
+    @property
+    def kind(self) -> str:
+        """Whose database it needs: each tree lays out its own."""
+        return f"{self.script}_{self.tree.name}" if self.tree is not None else self.script
+
     def rate(self, server: Server) -> float:
         """Jobs per second from the start of work to the last outcome stored."""
-        with server.database(self.script, lambda url: self.call("prepare", url)) as url:
+        with server.database(self.kind, lambda url: self.call("prepare", url)) as url:
             self.call("load", url, str(self.jobs), *self.load)
             server.settle(url)
             seconds, done = self._drain(url)
@@ -64,7 +69,7 @@ class Side:
 
     def enqueue_rate(self, server: Server) -> float:
         """Jobs stored per second by its bulk call, with the commit, into an empty queue."""
-        with server.database(self.script, lambda url: self.call("prepare", url)) as url:
+        with server.database(self.kind, lambda url: self.call("prepare", url)) as url:
             server.settle(url)
             worker = Worker(self.start("enqueue", url, str(self.jobs), *self.load))
             try:
