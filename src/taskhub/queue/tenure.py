@@ -123,13 +123,7 @@ class Tenure:
         while batch := self.pending.batch():
             answer = await self._ticker.tick(connection, [ack for _, ack in batch], 0)
             tell(self._terms.hub, await self.pending.settle(connection, batch, answer.stored))
-        await connection.execute(
-            sql.load("unregister_worker", self._schema),
-            {
-                "worker_id": self._registration.worker_id,
-                "reason": "lost: no heartbeat within its lease",
-            },
-        )
+        await self._unregister(connection, "lost: no heartbeat within its lease")
 
     def reconnected(self) -> None:
         """Look at once for what was claimed on the broken connection, and at nobody's death yet."""
@@ -167,12 +161,7 @@ class Tenure:
             await self._refused(connection, batch, error)
             return None
         self._to_tell += await self.pending.settle(connection, batch, answer.stored)
-        self.suspect_waits = answer.has_suspect and not alone
-        self._to_start += answer.claimed
-        if alone:
-            # No other claim takes one.
-            self._suspects = {job.id for job in answer.claimed if job.lost >= 2}
-        self._is_more_near = answer.is_full and not alone
+        self._take_in(answer, alone=alone)
         if self._batches.concern(answer.claimed):
             await self._gather(connection, answer)
         elif answer.is_full:
@@ -181,6 +170,14 @@ class Tenure:
         else:
             self.catch_up()
         return answer
+
+    def _take_in(self, answer: Answer, *, alone: bool) -> None:
+        self.suspect_waits = answer.has_suspect and not alone
+        self._to_start += answer.claimed
+        if alone:
+            # No other claim takes one.
+            self._suspects = {job.id for job in answer.claimed if job.lost >= 2}
+        self._is_more_near = answer.is_full and not alone
 
     async def _gather(self, connection: psycopg.AsyncConnection[Any], answer: Answer) -> None:
         """Start what was claimed; calls that the next tick could not fill are topped up first."""
@@ -289,10 +286,11 @@ class Tenure:
 
     async def end(self, connection: psycopg.AsyncConnection[Any], reason: str) -> None:
         """Leave the living; the lease is renewed until then, for the last outcomes' sake."""
-        worker_id = self._registration.worker_id
         await self._upkeep.end()
-        await connection.execute(
-            sql.load("unregister_worker", self._schema), {"worker_id": worker_id, "reason": reason}
-        )
+        await self._unregister(connection, reason)
         self.standing.stop()
-        logger.info("worker stopped", extra={"worker_id": worker_id})
+        logger.info("worker stopped", extra={"worker_id": self._registration.worker_id})
+
+    async def _unregister(self, connection: psycopg.AsyncConnection[Any], reason: str) -> None:
+        told = {"worker_id": self._registration.worker_id, "reason": reason}
+        await connection.execute(sql.load("unregister_worker", self._schema), told)

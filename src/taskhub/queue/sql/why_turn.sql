@@ -21,7 +21,7 @@ SELECT
         FROM (
             SELECT FROM {schema}.fair_keys AS k
             WHERE k.queue_name = %(queue)s::varchar AND k.priority = %(priority)s::integer
-              AND k.turn < (SELECT own.turn FROM own)
+              AND k.turn > '-infinity' AND k.turn < (SELECT own.turn FROM own)
             ORDER BY k.turn
             LIMIT %(most)s::integer + 1
         ) AS counted
