@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("taskhub.worker")
 CANCEL_SECONDS = 1.0
 SILENT = "the worker stopped renewing its lease"
-EXPIRE_SECONDS = 5.0
+EXPIRE_SECONDS = 10.0
 
 
 class Upkeep:
