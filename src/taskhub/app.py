@@ -16,7 +16,11 @@ from taskhub.settings import Settings
 
 BUILT_IN = "taskhub.app:hub"
 # The families of tasks that the built-in hub holds: module, attribute, the extra it needs.
-FAMILIES = (("taskhub.kb.tasks", "kb", "kb"), ("taskhub.mail.tasks", "mail", "mail"))
+FAMILIES = (
+    ("taskhub.kb.tasks", "kb", "kb"),
+    ("taskhub.mail.tasks", "mail", "mail"),
+    ("taskhub.system.tasks", "system", "kb"),
+)
 
 hub: Hub  # made at first use, see __getattr__
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from taskhub.accounts.tenants import ensure
 from taskhub.kb.datasets.create import create
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents import stages
@@ -12,7 +13,6 @@ from taskhub.kb.documents.add import add
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.segments.split import Piece
 from taskhub.kb.segments.store import store
-from taskhub.kb.tenants.create import ensure
 from taskhub.kb.vectors.embedders import Embedder, embedder
 from taskhub.kb.vectors.index import index
 

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import func, select
 
 from taskhub import Hub, Status, app
-from taskhub.kb import tasks
+from taskhub.accounts.tenants import ensure
 from taskhub.kb.datasets import clean, create
 from taskhub.kb.documents import state
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.tenants.create import ensure
+from taskhub.kb.tasks import indexing
 from taskhub.kb.vectors.search import search
+from taskhub.kb.ways_in import datasets, documents
 from taskhub.queue import Job
 from taskhub.settings import Settings
 
@@ -72,14 +73,17 @@ def test_bad_files_end_in_a_named_state_and_the_others_go_on(
     library: Hub, dataset_id: int, tmp_path: Path
 ) -> None:
     bad = {
-        name: (tasks.add_document(library, dataset_id, write(tmp_path / name, content)), kind)
+        name: (documents.add_document(library, dataset_id, write(tmp_path / name, content)), kind)
         for name, (content, kind) in BAD.items()
     }
     (tmp_path / "folder").mkdir()
-    bad["folder"] = (tasks.add_document(library, dataset_id, tmp_path / "folder"), "not_a_file")
-    bad["gone.txt"] = (tasks.add_document(library, dataset_id, tmp_path / "gone.txt"), "missing")
+    bad["folder"] = (documents.add_document(library, dataset_id, tmp_path / "folder"), "not_a_file")
+    bad["gone.txt"] = (
+        documents.add_document(library, dataset_id, tmp_path / "gone.txt"),
+        "missing",
+    )
     good = {
-        name: tasks.add_document(library, dataset_id, write(tmp_path / name, content))
+        name: documents.add_document(library, dataset_id, write(tmp_path / name, content))
         for name, content in GOOD.items()
     }
 
@@ -99,7 +103,7 @@ def test_a_file_that_vanishes_after_it_was_added_is_indexed_all_the_same(
     library: Hub, dataset_id: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "note.txt", TEXT.encode())
-    document_id = tasks.add_document(library, dataset_id, path)
+    document_id = documents.add_document(library, dataset_id, path)
     path.unlink()
 
     work(library)
@@ -111,7 +115,7 @@ def test_a_bad_file_is_a_failed_job_that_a_retry_mends_once_the_file_is_there(
     library: Hub, dataset_id: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "late.txt"
-    document_id = tasks.add_document(library, dataset_id, path)
+    document_id = documents.add_document(library, dataset_id, path)
     work(library)
     job_id = status(library, document_id).job_id
     assert job_id is not None
@@ -131,14 +135,14 @@ def test_a_bad_file_is_a_failed_job_that_a_retry_mends_once_the_file_is_there(
 def test_running_the_same_job_twice_gives_the_same_rows(
     library: Hub, dataset_id: int, tmp_path: Path
 ) -> None:
-    document_id = tasks.add_document(
+    document_id = documents.add_document(
         library, dataset_id, write(tmp_path / "a.txt", TEXT.encode() * 200)
     )
     work(library)
     with library.transaction() as session:
         before = session.execute(select(Segment.id, Segment.text).order_by(Segment.id)).all()
 
-    tasks.document_indexing.options(autocommit=True).defer(document_id)
+    indexing.document_indexing.options(autocommit=True).defer(document_id)
     work(library)
 
     with library.transaction() as session:
@@ -151,7 +155,7 @@ def test_a_rolled_back_addition_leaves_neither_document_nor_job(
     library: Hub, dataset_id: int
 ) -> None:
     with pytest.raises(ZeroDivisionError), library.transaction() as session:
-        tasks.document_indexing.options(session=session).defer(1)
+        indexing.document_indexing.options(session=session).defer(1)
         raise ZeroDivisionError
 
     with library.transaction() as session:
@@ -162,13 +166,13 @@ def test_a_rolled_back_addition_leaves_neither_document_nor_job(
 def test_a_dataset_is_searched_and_then_cleaned_to_the_last_row(
     library: Hub, dataset_id: int, tmp_path: Path
 ) -> None:
-    tasks.add_document(library, dataset_id, write(tmp_path / "note.md", GOOD["note.md"]))
+    documents.add_document(library, dataset_id, write(tmp_path / "note.md", GOOD["note.md"]))
     work(library)
     with library.transaction() as session:
         hits = search(session, "where is the spare key", [dataset_id])
         before = clean.count(session, dataset_id)
 
-    job_id = tasks.delete_dataset(library, dataset_id)
+    job_id = datasets.delete_dataset(library, dataset_id)
     work(library)
 
     assert [hit.document_name for hit in hits] == ["note.md"]
@@ -176,4 +180,4 @@ def test_a_dataset_is_searched_and_then_cleaned_to_the_last_row(
     assert job_id is not None
     with library.transaction() as session:
         assert set(clean.count(session, dataset_id).values()) == {0}
-    assert tasks.delete_dataset(library, dataset_id) is None
+    assert datasets.delete_dataset(library, dataset_id) is None

@@ -37,8 +37,8 @@ def document() -> None:
 
 
 def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
+    from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
-    from taskhub.kb.tenants.create import ensure
 
     with hub.transaction() as session:
         found = datasets.find(session, ensure(session, tenant).id, name)
@@ -54,9 +54,9 @@ def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
 @click.pass_obj
 def create(asked: Asked, name: str, tenant: str, economy: bool) -> None:
     """Make an empty dataset."""
+    from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
     from taskhub.kb.datasets.models import Technique
-    from taskhub.kb.tenants.create import ensure
 
     hub, _ = asked.hub()
     settings = hub.settings
@@ -108,8 +108,8 @@ def dataset_ls(asked: Asked) -> None:
 @click.pass_obj
 def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> None:
     """Hide a dataset at once, and have a worker remove its rows, vectors and words."""
-    from taskhub.kb import tasks
     from taskhub.kb.datasets import clean
+    from taskhub.kb.ways_in import datasets as ways_in
 
     hub, _ = asked.hub()
     dataset_id = _dataset_id(hub, name, tenant)
@@ -117,7 +117,7 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
         rows: dict[str, Any] = dict(clean.count(session, dataset_id))
     if not dry_run:
         confirm(f"delete dataset {name!r} with {rows}?", yes=yes)
-        rows["job_id"] = tasks.delete_dataset(hub, dataset_id)
+        rows["job_id"] = ways_in.delete_dataset(hub, dataset_id)
         say("the dataset is hidden; a worker of the queue cleaning removes its rows")
     hub.close()
     write_object(asked, rows, key="job_id" if not dry_run else next(iter(rows)))
@@ -130,14 +130,14 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
 @click.pass_context
 def add(ctx: click.Context, paths: tuple[Path, ...], dataset_name: str, tenant: str) -> None:
     """Store files and folders and have them indexed; exit code 7 if some could not be taken."""
-    from taskhub.kb import tasks
+    from taskhub.kb.ways_in import documents as ways_in
 
     asked: Asked = ctx.obj
     hub, _ = asked.hub()
     dataset_id = _dataset_id(hub, dataset_name, tenant)
     rows = []
     for path in paths:
-        for added in tasks.add_folder(hub, dataset_id, path):
+        for added in ways_in.add_folder(hub, dataset_id, path):
             state = "error" if added.error else "waiting"
             rows.append(
                 {

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from taskhub.accounts.tenants import ensure
 from taskhub.demo.stage import DemoBroken, Stage
-from taskhub.kb import tasks
 from taskhub.kb.datasets import clean, create
 from taskhub.kb.documents.state import Condition, DocumentStatus, statuses
-from taskhub.kb.tenants.create import ensure
 from taskhub.kb.vectors.search import Hit, search
+from taskhub.kb.ways_in import datasets, documents
 from taskhub.queue import Hub, Job, Status
 
 TENANT = "demo"
@@ -29,7 +29,7 @@ def fresh_dataset(stage: Stage, name: str) -> int:
 
 def remove(stage: Stage, dataset_id: int) -> None:
     """Have the worker clean a dataset away."""
-    job_id = tasks.delete_dataset(stage.hub, dataset_id)
+    job_id = datasets.delete_dataset(stage.hub, dataset_id)
     if (
         job_id is not None
         and stage.finish(Job(job_id, "clean_dataset", stage.hub)) is not Status.SUCCEEDED
@@ -41,7 +41,7 @@ def store(stage: Stage, dataset_id: int, paths: list[Path]) -> None:
     """Store files and defer their indexing, each in one transaction."""
     with stage.screen.bar("storing") as bar:
         for number, path in enumerate(paths, 1):
-            tasks.add_document(stage.hub, dataset_id, path)
+            documents.add_document(stage.hub, dataset_id, path)
             bar.at(number, len(paths))
 
 

@@ -1,8 +1,8 @@
 import pytest
 from sqlalchemy.orm import Session
 
+from taskhub.accounts.tenants import ensure
 from taskhub.kb.datasets.create import DatasetExists, UnknownDataset, create, find, get
-from taskhub.kb.tenants.create import ensure
 from tests.kb.makers import make_dataset
 
 

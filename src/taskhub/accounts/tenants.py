@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from taskhub.kb.tenants.models import Tenant
+from taskhub.accounts.models import Tenant
 
 
 def ensure(session: Session, name: str) -> Tenant:

@@ -1,0 +1,1 @@
+"""Who it is all for: tenants, and the people in them."""

@@ -1,1 +1,0 @@
-"""Tenants: who owns datasets."""

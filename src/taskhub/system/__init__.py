@@ -1,0 +1,1 @@
+"""Watching over it all: monitor, notices, statistics, backup."""

@@ -1,0 +1,5 @@
+"""The system family's background tasks."""
+
+from taskhub.queue import Blueprint
+
+system = Blueprint()
