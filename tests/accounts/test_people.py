@@ -5,25 +5,25 @@ import threading
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from taskhub.mail import accounts
-from taskhub.mail.accounts import AccountExists, BadAccount
+from taskhub.accounts import people
+from taskhub.accounts.people import AccountExists, BadAccount
 
 
 def test_an_account_is_found_whatever_the_case_of_its_address(session: Session) -> None:
-    account = accounts.create(session, "Mei@Example.com", "Mei", "zh-Hans")
+    account = people.create(session, "Mei@Example.com", "Mei", "zh-Hans")
 
     assert account.email == "Mei@example.com"
     assert account.verified_at is None
-    assert accounts.find(session, "mEI@EXAMPLE.COM") is account
-    assert accounts.find(session, "other@example.com") is None
-    assert accounts.find(session, "no address") is None
+    assert people.find(session, "mEI@EXAMPLE.COM") is account
+    assert people.find(session, "other@example.com") is None
+    assert people.find(session, "no address") is None
 
 
 def test_an_address_belongs_to_one_account_whatever_its_case(session: Session) -> None:
-    accounts.create(session, "mei@example.com", "Mei")
+    people.create(session, "mei@example.com", "Mei")
 
     with pytest.raises(AccountExists, match=r"the address MEI@example\.com exists"):
-        accounts.create(session, "MEI@example.com", "Somebody else")
+        people.create(session, "MEI@example.com", "Somebody else")
 
 
 def test_of_two_accounts_made_at_once_one_is_refused(sessions: sessionmaker[Session]) -> None:
@@ -32,12 +32,12 @@ def test_of_two_accounts_made_at_once_one_is_refused(sessions: sessionmaker[Sess
     def second() -> None:
         with sessions() as session:
             try:
-                accounts.create(session, "mei@example.com", "Two")
+                people.create(session, "mei@example.com", "Two")
             except AccountExists:
                 outcomes.append("refused")
 
     with sessions() as session:
-        accounts.create(session, "mei@example.com", "One")
+        people.create(session, "mei@example.com", "One")
         thread = threading.Thread(target=second)
         thread.start()
         session.commit()
@@ -51,7 +51,7 @@ def test_of_two_accounts_made_at_once_one_is_refused(sessions: sessionmaker[Sess
 )
 def test_what_is_no_address_is_refused(session: Session, email: str) -> None:
     with pytest.raises(BadAccount, match="email must be an address, got"):
-        accounts.create(session, email, "Mei")
+        people.create(session, email, "Mei")
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_what_is_no_address_is_refused(session: Session, email: str) -> None:
 )
 def test_a_name_that_could_bend_a_mail_is_refused(session: Session, name: str, why: str) -> None:
     with pytest.raises(BadAccount, match=f"name must be {why}|name must hold {why}"):
-        accounts.create(session, "mei@example.com", name)
+        people.create(session, "mei@example.com", name)
 
 
 def test_a_language_we_do_not_write_is_refused(session: Session) -> None:
     with pytest.raises(BadAccount, match="language must be en-US or zh-Hans, got 'fr'"):
-        accounts.create(session, "mei@example.com", "Mei", "fr")
+        people.create(session, "mei@example.com", "Mei", "fr")

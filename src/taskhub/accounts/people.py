@@ -1,15 +1,12 @@
 """People with an address: who gets mails, and in which language."""
 
 import unicodedata
-from datetime import datetime
-from enum import StrEnum
 
-from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
-from taskhub.db import Base
+from taskhub.accounts.models import Account, Language
 
 
 class BadAccount(ValueError):
@@ -20,30 +17,8 @@ class AccountExists(ValueError):
     """An account has this address already, upper and lower case aside."""
 
 
-class Language(StrEnum):
-    """The languages that mails are written in."""
-
-    en_us = "en-US"
-    zh_hans = "zh-Hans"
-
-
-class Account(Base):
-    """One person; `verified_at` is when the address was proved to be theirs."""
-
-    __tablename__ = "accounts"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    email: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(Text)
-    language: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-    __table_args__ = (
-        CheckConstraint("language IN ('en-US', 'zh-Hans')", name="language"),
-        Index("uq_accounts_email", func.lower(email), unique=True),
-    )
+class UnknownAccount(ValueError):
+    """There is no such account, or it is disabled."""
 
 
 def create(session: Session, email: str, name: str, language: str = Language.en_us) -> Account:
@@ -55,8 +30,8 @@ def create(session: Session, email: str, name: str, language: str = Language.en_
     """
     values = {
         "email": checked_address(email),
-        "name": _checked_name(name),
-        "language": _checked_language(language),
+        "name": checked_name(name),
+        "language": checked_language(language),
     }
     # Two at once: the second waits for the first one's commit, then gets no row. A failed INSERT
     # would abort the caller's whole transaction.
@@ -65,6 +40,22 @@ def create(session: Session, email: str, name: str, language: str = Language.en_
     if account is None:
         raise AccountExists(f"an account with the address {values['email']} exists; log in instead")
     return account
+
+
+def find_or_create(session: Session, email: str, name: str, language: str) -> Account:
+    """The account with this address, made if there is none; the same statements in either case.
+
+    Raises:
+        BadAccount: the address, the name or the language cannot be used.
+    """
+    values = {
+        "email": checked_address(email),
+        "name": checked_name(name),
+        "language": checked_language(language),
+    }
+    session.execute(insert(Account).values(values).on_conflict_do_nothing())
+    wanted = func.lower(Account.email) == func.lower(values["email"])
+    return session.scalars(select(Account).where(wanted)).one()
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -84,6 +75,9 @@ def checked_address(email: str) -> str:
     Raises:
         BadAccount: it is no address.
     """
+    # Loaded here: tenants are kept without the extra that mails need.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         return validate_email(email, check_deliverability=False).normalized
     except EmailNotValidError as error:
@@ -91,7 +85,12 @@ def checked_address(email: str) -> str:
         raise BadAccount(f"email must be an address, got {email!r}: {why}") from None
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name without the blanks around it.
+
+    Raises:
+        BadAccount: it is empty, long, steers the terminal or the page, or holds a link.
+    """
     name = name.strip()
     if not 1 <= len(name) <= 80:
         raise BadAccount(f"name must be 1 to 80 characters long, got {len(name)}")
@@ -110,7 +109,12 @@ def _steers(character: str) -> bool:
     )
 
 
-def _checked_language(language: str) -> str:
+def checked_language(language: str) -> str:
+    """The language, if mails are written in it.
+
+    Raises:
+        BadAccount: they are not.
+    """
     try:
         return Language(language).value
     except ValueError:

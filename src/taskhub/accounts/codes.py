@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
+from taskhub.accounts.models import Account, Tenant
 from taskhub.db import Base
-from taskhub.mail.accounts import Account
 
 # Six digits are a million guesses; five tries of each code leave a guesser 1 chance in 200,000.
 MAX_TRIES = 5
@@ -33,10 +33,18 @@ class Purpose(StrEnum):
 
     verify_email = "verify_email"
     reset_password = "reset_password"  # noqa: S105 - the name of a mail, no password
+    login = "login"
+    change_email_old = "change_email_old"
+    change_email_new = "change_email_new"
+    owner_transfer = "owner_transfer"
+    delete_account = "delete_account"
 
 
 class MailCode(Base):
     """One secret for one account and purpose.
+
+    `address` is where it is mailed to, if not to the account's own; `tenant_id` and `to_account_id`
+    are what an owner_transfer is about.
 
     `code` is empty as soon as it was used, replaced or guessed at too often: what is left of the
     row is history. At most one row of an account and purpose holds a code.
@@ -62,14 +70,32 @@ class MailCode(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    address: Mapped[str | None] = mapped_column(Text)
+    tenant_id: Mapped[int | None] = mapped_column(
+        ForeignKey(Tenant.id, ondelete="CASCADE"), index=True
+    )
+    to_account_id: Mapped[int | None] = mapped_column(
+        ForeignKey(Account.id, ondelete="CASCADE"), index=True
+    )
 
-    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+    account: Mapped[Account] = relationship(
+        lazy="joined", innerjoin=True, foreign_keys="MailCode.account_id"
+    )
 
 
-def issue(session: Session, account: Account, purpose: Purpose, minutes: int) -> MailCode:
+def issue(
+    session: Session,
+    account: Account,
+    purpose: Purpose,
+    minutes: int,
+    *,
+    address: str | None = None,
+    tenant_id: int | None = None,
+    to_account_id: int | None = None,
+) -> MailCode:
     """A new code, good for `minutes`, in the caller's transaction; it replaces an older one.
 
-    Six digits to type for verify_email, a token to put into a link for reset_password.
+    Six digits to type, or for reset_password a token to put into a link.
     """
     if minutes < 1:
         raise ValueError(f"minutes must be 1 or more, got {minutes}")
@@ -88,22 +114,13 @@ def issue(session: Session, account: Account, purpose: Purpose, minutes: int) ->
         purpose=purpose,
         code=_secret(purpose),
         expires_at=func.clock_timestamp() + timedelta(minutes=minutes),
+        address=address,
+        tenant_id=tenant_id,
+        to_account_id=to_account_id,
     )
     session.add(code)
     session.flush()
     return code
-
-
-def issued(session: Session, account: Account, purpose: Purpose, *, minutes: int) -> int:
-    """How many codes the account was sent for this purpose in the last `minutes`."""
-    counted = session.scalar(
-        select(func.count()).where(
-            MailCode.account_id == account.id,
-            MailCode.purpose == purpose,
-            MailCode.created_at > func.now() - timedelta(minutes=minutes),
-        )
-    )
-    return counted or 0
 
 
 def redeem(session: Session, account_id: int, purpose: Purpose, code: str) -> bool:
@@ -112,6 +129,11 @@ def redeem(session: Session, account_id: int, purpose: Purpose, code: str) -> bo
     Commit also when the answer is no: the try is counted in the caller's transaction, and after
     the fifth wrong one the code is worth nothing.
     """
+    return spend(session, account_id, purpose, code) is not None
+
+
+def spend(session: Session, account_id: int, purpose: Purpose, code: str) -> MailCode | None:
+    """As `redeem`, and the row tells what the code was about."""
     held = session.scalars(
         select(MailCode)
         .where(
@@ -125,7 +147,7 @@ def redeem(session: Session, account_id: int, purpose: Purpose, code: str) -> bo
         .execution_options(populate_existing=True)
     ).one_or_none()
     if held is None or held.code is None:
-        return False
+        return None
     # As bytes: compare_digest takes only ASCII as text, and anything may be typed.
     right = hmac.compare_digest(held.code.encode(), code.strip().encode("utf-8", "replace"))
     held.tries += 1
@@ -134,7 +156,7 @@ def redeem(session: Session, account_id: int, purpose: Purpose, code: str) -> bo
     if right or held.tries >= MAX_TRIES:
         held.code = None
     session.flush()
-    return right
+    return held if right else None
 
 
 def verify(session: Session, account_id: int, code: str) -> bool:
@@ -149,24 +171,23 @@ def verify(session: Session, account_id: int, code: str) -> bool:
     return True
 
 
-def worthless(session: Session, code: MailCode) -> str | None:
-    """Why it is no use to mail this code any more, or None: it is good."""
+def worthless(code: MailCode, at: datetime) -> str | None:
+    """Why it is no use to mail this code any more, or None: it is good. `at` is the database's now."""
     if code.account.disabled_at is not None:
         return "account disabled"
     if code.used_at is not None:
         return "code used"
-    if session.scalar(select(func.clock_timestamp() >= code.expires_at)):
+    if at >= code.expires_at:
         return "code expired"
     return "code replaced" if code.code is None else None
 
 
-def minutes_left(session: Session, code: MailCode) -> int:
-    """How long the code is still good, in whole minutes, 1 or more."""
-    left = session.scalar(select(code.expires_at - func.clock_timestamp()))
-    return max(1, int(left.total_seconds() // 60)) if left else 1
+def minutes_left(until: datetime, at: datetime) -> int:
+    """How long that is, in whole minutes, 1 or more."""
+    return max(1, int((until - at).total_seconds() // 60))
 
 
 def _secret(purpose: Purpose) -> str:
-    if purpose is Purpose.verify_email:
-        return f"{secrets.randbelow(1_000_000):06d}"
-    return secrets.token_urlsafe(32)
+    if purpose is Purpose.reset_password:
+        return secrets.token_urlsafe(32)
+    return f"{secrets.randbelow(1_000_000):06d}"
