@@ -9,7 +9,12 @@ import json
 import sys
 from collections import Counter
 
-ANSWERS = {b"MAIL": b"250 ok\r\n", b"RCPT": b"250 ok\r\n", b"RSET": b"250 ok\r\n", b"NOOP": b"250 ok\r\n"}
+ANSWERS = {
+    b"MAIL": b"250 ok\r\n",
+    b"RCPT": b"250 ok\r\n",
+    b"RSET": b"250 ok\r\n",
+    b"NOOP": b"250 ok\r\n",
+}
 arrived: Counter[bytes] = Counter()
 connections = 0
 

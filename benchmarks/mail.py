@@ -46,7 +46,7 @@ class Sink:
 @contextmanager
 def sink() -> Iterator[Sink]:
     """A server for one run."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - a script of this folder
         [sys.executable, str(HERE / "_sink.py")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -12,7 +12,9 @@ from email_validator import validate_email
 from taskhub.mail.render import Rendered
 
 # Headers whose values are few.
-_FEW = frozenset({"mime-version", "content-type", "content-transfer-encoding", "auto-submitted", "subject"})
+_FEW = frozenset(
+    {"mime-version", "content-type", "content-transfer-encoding", "auto-submitted", "subject"}
+)
 
 
 class _Registry(HeaderRegistry):
