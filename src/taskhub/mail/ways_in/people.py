@@ -28,7 +28,7 @@ def register(hub: Hub, email: str, name: str, language: str = Language.en_us) ->
         # For an account that is there it goes nowhere: both ways are to take the same time.
         code = codes.issue(session, account, Purpose.verify_email, settings.code_minutes)
         if account.verified_at is None:
-            post_code(session, settings, account, code)
+            post_code(session, settings, account, code, good_minutes=settings.code_minutes)
             return
         post(
             session, settings, "account_exists", account.email, name=account.name,
