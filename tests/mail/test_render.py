@@ -1,17 +1,20 @@
 """What people read."""
 
 import re
+from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
 
 from taskhub.accounts.models import Language
+from taskhub.mail import layout
 from taskhub.mail.kinds import KINDS, sample
 from taskhub.mail.render import Brand, UnknownKind, render
 from taskhub.settings import BadSetting, Settings
 
 BRAND = Brand(name="Handbook", home="https://kb.example", footer="Handbook Ltd, Berlin")
 EVERY = [(kind, language) for kind in KINDS for language in Language]
+TEMPLATES = Path(layout.__file__).with_name("templates")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -143,3 +146,18 @@ def test_a_missing_value_is_an_error_not_a_gap() -> None:
 def test_an_unknown_mail_is_named(kind: str) -> None:
     with pytest.raises(UnknownKind, match=f"kind must be a mail with templates, got '{kind}'"):
         render(kind, "en-US", BRAND)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TEMPLATES.glob("*/*.txt")), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
+def test_what_stands_in_braces_survives_html(path: Path) -> None:
+    braced = re.findall(r"\{[{%].*?[%}]\}", path.read_text(encoding="utf-8"))
+
+    assert [expression for expression in braced if set(expression) & set("<>&\"'")] == []
+
+
+def test_both_languages_have_the_same_mails_and_each_has_its_kind() -> None:
+    names = [{path.stem for path in (TEMPLATES / language).glob("*.txt")} for language in Language]
+
+    assert names == [{*KINDS, "layout"}] * 2
