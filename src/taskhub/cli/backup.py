@@ -18,6 +18,7 @@ from taskhub.cli.output import Column, write_object, write_rows
 if TYPE_CHECKING:
     from taskhub.queue import Hub
     from taskhub.system.backup.contents import Told, Unfinished
+    from taskhub.system.backup.restore import Restored
 
 _UNFINISHED = (
     Column("queue"), Column("task"), Column("status"), Column("jobs", right=True), Column("oldest_at"),
@@ -130,15 +131,19 @@ def restore(
             hub.url, hub.settings, file,
             replace=replace, new_identity=new_identity, skipped_ids=skip_ids, told=_teller(),
         )  # fmt: skip
+    _tell(asked, done)
+    given = (("run", run), ("discard", discard), ("hold", hold))
+    asked_for = {queue: decision for decision, queues in given for queue in queues}
+    for queue in done.queues:
+        _decide(hub, queue, asked_for, done.reason, may_ask=not yes)
+
+
+def _tell(asked: Asked, done: Restored) -> None:
     say(f"{done.rows} rows are back as of {done.taken_at}; {len(done.queues)} queues are paused")
     for name in done.aside:
         say(f"what was there is now the schema {name}; drop it when you no longer need it")
     say("jobs that ran after the backup will run again when their queue runs:")
     _list(asked, done.unfinished)
-    given = (("run", run), ("discard", discard), ("hold", hold))
-    asked_for = {queue: decision for decision, queues in given for queue in queues}
-    for queue in done.queues:
-        _decide(hub, queue, asked_for, done.reason, may_ask=not yes)
 
 
 def _decide(hub: Hub, queue: str, asked_for: dict[str, str], reason: str, *, may_ask: bool) -> None:

@@ -69,27 +69,33 @@ def restore(
         StillWorking: its workers live.
         ToolFailed: the database refused something; nothing was changed.
     """
-    described = manifest.read(dump)
-    check(described, settings)
-    told("reading the file", 0, len(described.tables))
-    manifest.check(described, dump)
+    described = _whole(dump, settings, told)
     reason = f"restored from the backup of {described.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     with contents.connect(db.conninfo(url)) as connection:
         there = _held(connection, described.schemas, replace=replace)
-        lowest = described.last_job_id + skipped_ids
+        lowest = described.last_job_id
         if described.schema in there:
             refuse_living(connection, described.schema)
-            lowest = max(lowest, _last_id(connection, described.schema) + skipped_ids)
+            lowest = max(lowest, _last_id(connection, described.schema))
         names = {name: f"{name}_until_{datetime.now(UTC):%Y%m%d_%H%M%S}" for name in there}
         before = _make_room(connection, described.schemas, names)
-        after = _paused(connection, described.schema, reason, lowest, new_identity=new_identity)
+        after = _paused(
+            connection, described.schema, reason, lowest + skipped_ids, new_identity=new_identity
+        )
         tool = tools.find(connection.info.server_version)
         load(url, dump, described, tool, before=before, after=after, told=told)
         found = tuple(contents.unfinished(connection, described.schema))
         queues = _paused_queues(connection, described.schema, reason)
-    return Restored(
-        described.taken_at, described.rows, reason, queues, found, tuple(names.values())
-    )
+    aside = tuple(names.values())
+    return Restored(described.taken_at, described.rows, reason, queues, found, aside)
+
+
+def _whole(dump: Path, settings: Settings, told: Told) -> Manifest:
+    described = manifest.read(dump)
+    check(described, settings)
+    told("reading the file", 0, len(described.tables))
+    manifest.check(described, dump)
+    return described
 
 
 def check(described: Manifest, settings: Settings) -> None:
