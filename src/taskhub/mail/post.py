@@ -47,35 +47,35 @@ def post(
     Raises:
         UnknownKind: no such mail.
     """
-    if kind not in KINDS:
-        raise UnknownKind(f"kind must be a mail with templates, got {kind!r}")
-    key, message_id = outbox.identity(domain(settings.mail_from))
-    mail = OutboxMail(
-        key=key,
-        message_id=message_id,
-        kind=kind,
-        account_id=account.id if account is not None else None,
-        recipient=recipient,
-        recipient_name=name,
-        language=language,
-        values=values,
-        code_id=code.id if code is not None else None,
-        invitation_id=invitation.id if invitation is not None else None,
-    )
+    mail = _new(settings, kind, recipient, language)
+    mail.recipient_name, mail.values = name, values
+    mail.account_id = account.id if account is not None else None
+    mail.code_id = code.id if code is not None else None
+    mail.invitation_id = invitation.id if invitation is not None else None
     if good_minutes is not None:
         mail.expires_at = func.clock_timestamp() + timedelta(minutes=good_minutes)
-    is_much = KINDS[kind].by_strangers and (
-        outbox.lately(session, recipient, kind) >= settings.mails_an_hour
-    )
-    if is_much:
-        mail.state = State.dropped
-        mail.error = f"more than {settings.mails_an_hour} such mails to this address in an hour"
+    _drop_flood(session, mail, settings.mails_an_hour)
     session.add(mail)
     session.flush()
-    if not is_much:
+    if mail.state is not State.dropped:
         mail.job_id = SENDING[kind].options(session=session).defer(mail_id=mail.id).id
         session.flush()
     return mail
+
+
+def _drop_flood(session: Session, mail: OutboxMail, most: int) -> None:
+    if KINDS[mail.kind].by_strangers and outbox.lately(session, mail.recipient, mail.kind) >= most:
+        mail.state = State.dropped
+        mail.error = f"more than {most} such mails to this address in an hour"
+
+
+def _new(settings: Settings, kind: str, recipient: str, language: str) -> OutboxMail:
+    if kind not in KINDS:
+        raise UnknownKind(f"kind must be a mail with templates, got {kind!r}")
+    key, message_id = outbox.identity(domain(settings.mail_from))
+    return OutboxMail(
+        key=key, message_id=message_id, kind=kind, recipient=recipient, language=language
+    )
 
 
 def post_code(
@@ -99,11 +99,8 @@ def refuse(
     session: Session, settings: Settings, kind: str, recipient: str, *, why: str, language: str
 ) -> OutboxMail:
     """Keep a mail that cannot be written, so that it is seen with those that could."""
-    key, message_id = outbox.identity(domain(settings.mail_from))
-    mail = OutboxMail(
-        key=key, message_id=message_id, kind=kind, recipient=recipient, language=language,
-        state=State.refused, error=why,
-    )  # fmt: skip
+    mail = _new(settings, kind, recipient, language)
+    mail.state, mail.error = State.refused, why
     session.add(mail)
     session.flush()
     return mail

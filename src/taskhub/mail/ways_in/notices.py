@@ -96,14 +96,7 @@ def send_custom(
         raise ValueError(
             f"recipients must be {MAX_RECIPIENTS} at most, got {len(recipients)}; send several mails"
         )
-    good: list[tuple[str, dict[str, Any]]] = []
-    bad: list[str] = []
-    for recipient in recipients:
-        own = recipients[recipient] if isinstance(recipients, Mapping) else {}
-        try:
-            good.append((people.checked_address(recipient), {**(values or {}), **own}))
-        except BadAccount:
-            bad.append(recipient)
+    good, bad = _sorted_out(recipients, values or {})
     if good:
         with hub.transaction() as session:
             words = MailBody(subject=subject, body=body, language=language, recipients=good)
@@ -111,6 +104,21 @@ def send_custom(
             session.flush()
             mail_custom_body.options(session=session).defer(words.id)
     return bad
+
+
+def _sorted_out(
+    recipients: Sequence[str] | Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]
+) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """The recipients that are addresses, with their values, and those that are none."""
+    good: list[tuple[str, dict[str, Any]]] = []
+    bad: list[str] = []
+    for recipient in recipients:
+        own = recipients[recipient] if isinstance(recipients, Mapping) else {}
+        try:
+            good.append((people.checked_address(recipient), {**values, **own}))
+        except BadAccount:
+            bad.append(recipient)
+    return good, bad
 
 
 def _known(session: Session, recipients: Sequence[str]) -> Iterator[tuple[str, Account | None]]:
