@@ -5,6 +5,7 @@ All of them do the same with their batch, and share the connections to the serve
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from taskhub.mail.blueprint import mail
 from taskhub.mail.deliver import deliver
@@ -58,14 +59,14 @@ def _tell(item: Item[Letter], ended: Ended) -> None:
         item.fail(f"given up after {item.attempt} attempts: {ended.told}")
 
 
-_seen: set[int] = set()
+_seen: WeakSet[Hub] = WeakSet()
 
 
 def _hold_when_down(hub: Hub) -> None:
     """Have the queue hold mails back while the server is down, unless somebody said something else."""
-    if id(hub) in _seen:
+    if hub in _seen:
         return
-    _seen.add(id(hub))
+    _seen.add(hub)
     if not any(rule.name == LIMIT and not rule.is_declared for rule in hub.limits()):
         hub.limit(LIMIT, breaker=BREAKER)
 
