@@ -205,6 +205,17 @@ def test_a_mail_behind_one_that_cost_the_connection_is_sent_on_another(smtp: Ser
     assert answers[1] is None
 
 
+def test_a_server_that_is_lost_twice_in_a_row_is_not_asked_for_the_rest(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(DATA="hang up")
+
+    answers = send(server.settings(), *[message(f"m{n}@example.com") for n in range(5)])
+
+    assert [type(answer) for answer in answers] == [TransientRefusal] * 2 + [Unreachable] * 3
+    assert server.connections == 2
+
+
 def test_a_chinese_domain_is_written_in_ascii(smtp: Server) -> None:
     send(smtp.settings(), message("mei@例子.中国"))
 

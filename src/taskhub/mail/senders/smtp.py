@@ -28,6 +28,8 @@ from taskhub.mail.senders.refusals import (
 from taskhub.settings import Settings
 
 CLOSING = 421  # the server hangs up after this
+# One mail may cost a connection by itself; a server that goes silent at each would hold a batch for an hour.
+MOST_CUT_OFF = 2
 
 
 class SmtpSender:
@@ -72,11 +74,16 @@ class SmtpLine:
     async def _send_all(self, messages: Sequence[EmailMessage]) -> list[Answer]:
         answers: list[Answer] = []
         lost: Unreachable | None = None
+        cut_off = 0
         for message in messages:
             answer = lost or await self._send(message)
+            answers.append(answer)
+            is_cut = isinstance(answer, TransientRefusal) and answer.doubtful
+            cut_off = cut_off + 1 if is_cut else 0
             if isinstance(answer, Unreachable):
                 lost = answer  # whoever does not answer now need not be asked for each mail
-            answers.append(answer)
+            elif cut_off >= MOST_CUT_OFF:
+                lost = Unreachable(f"{cut_off} mails one after the other lost the server")
         return answers
 
     async def _send(self, message: EmailMessage) -> Answer:
