@@ -3,10 +3,11 @@
 from taskhub.accounts.models import Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
-from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
+    "ChildSegment",
     "Dataset",
     "Document",
     "DocumentPart",
