@@ -1,17 +1,18 @@
 """Passages that hold the question's words, the rare ones above all."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import log
 from typing import Any
 
-from sqlalchemy import Float, Row, Select, Text, cast, func, literal, select, true
+from sqlalchemy import Float, Integer, Row, Select, Text, bindparam, cast, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.orm import Session
 
 from taskhub.kb.documents.models import Document
 from taskhub.kb.search.fusion import Match
-from taskhub.kb.search.scope import SMALL, Scope
-from taskhub.kb.search.terms import Probe, Term, probes, terms
+from taskhub.kb.search.scope import SMALL, Scope, Shape, documents, segments
+from taskhub.kb.search.terms import probes, terms
 from taskhub.kb.segments.models import Segment
 
 # Of BM25: how soon repeating a word stops to help, and how much long passages are held back.
@@ -20,10 +21,10 @@ LENGTH = 0.5
 # So many, those with the most and rarest words, are compared word by word.
 RANKED = 50
 # No look into the index brings more, also where the statistics are wrong or not there yet.
-MOST_POSTINGS = 5_000
+MOST_POSTINGS = 2_000
 
 
-def by_text(session: Session, question: str, scope: Scope, depth: int, size: int) -> list[Match]:
+def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: int) -> list[Match]:
     """Up to `depth` findable segments that hold words of the question, the best first.
 
     `size` is the scope's. In a large scope rare words find the candidates and common ones help to
@@ -33,7 +34,12 @@ def by_text(session: Session, question: str, scope: Scope, depth: int, size: int
     if not asked:
         return []
     looked_up = probes(asked, everything=size <= SMALL)
-    rows = session.execute(_best(scope, looked_up, asked, max(RANKED, 2 * depth))).all()
+    given = {
+        "queries": [probe.query for probe in looked_up],
+        "lexemes": [term.lexeme for term in asked],
+        "most": max(RANKED, depth),
+    }
+    rows = session.execute(_best(scope.shape), scope.values | given).all()
     if not rows:
         return []
     found = {
@@ -48,11 +54,10 @@ def by_text(session: Session, question: str, scope: Scope, depth: int, size: int
     return _ranked(rows, weights)[:depth]
 
 
-def _best(
-    scope: Scope, looked_up: Sequence[Probe], asked: Sequence[Term], most: int
-) -> Select[Any]:
+@cache
+def _best(shape: Shape) -> Select[Any]:
     """Segments with their counts of the asked words; and how many each probe found, in every row."""
-    queries = cast(literal([probe.query for probe in looked_up], ARRAY(Text)), ARRAY(TSQUERY))
+    queries = cast(bindparam("queries", type_=ARRAY(Text)), ARRAY(TSQUERY))
     probe = (
         func.unnest(queries)
         .table_valued("query", with_ordinality="number", name="probe")
@@ -60,7 +65,7 @@ def _best(
     )
     matching = (
         select(Segment.id, Segment.document_id)
-        .where(Segment.words.bool_op("@@")(probe.c.query), *scope.segments())
+        .where(Segment.words.bool_op("@@")(probe.c.query), *segments(shape))
         .limit(MOST_POSTINGS)
         .lateral("matching")
     )
@@ -87,16 +92,18 @@ def _best(
     # With a limit of its own the document is looked up segment by segment, until `most` are found.
     shown = (
         select(Document.id)
-        .where(Document.id == summed.c.document_id, *scope.documents())
+        .where(Document.id == summed.c.document_id, *documents())
         .limit(1)
         .lateral("shown")
     )
-    best = select(summed.c.id).join(shown, true()).limit(most).cte("best")
+    best = (
+        select(summed.c.id).join(shown, true()).limit(bindparam("most", type_=Integer)).cte("best")
+    )
     return (
         select(
             best.c.id,
             Segment.tokens,
-            _counts(asked).label("counts"),
+            _counts().label("counts"),
             select(func.json_object_agg(counted.c.number, counted.c.held))
             .scalar_subquery()
             .label("held"),
@@ -106,9 +113,9 @@ def _best(
     )
 
 
-def _counts(asked: Sequence[Term]) -> Any:
+def _counts() -> Any:
     word = func.unnest(Segment.words).table_valued("lexeme", "positions", "weights", name="word")
-    wanted = literal([term.lexeme for term in asked], ARRAY(Text))
+    wanted = bindparam("lexemes", type_=ARRAY(Text))
     return (
         select(func.json_object_agg(word.c.lexeme, func.cardinality(word.c.positions)))
         .where(word.c.lexeme == func.any(wanted))

@@ -1,11 +1,13 @@
 """Passages whose vectors lie nearest to the question's."""
 
+from collections.abc import Iterable
+from functools import cache
+
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from taskhub.kb.documents.models import Document
 from taskhub.kb.search.fusion import Match
-from taskhub.kb.search.scope import SMALL, Scope, among
+from taskhub.kb.search.scope import SMALL, Scope, Shape, among, segment_ids
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.vectors.embed import NoVector, embed
 from taskhub.kb.vectors.embedders import embedder
@@ -18,7 +20,7 @@ MOST_SIGHT = 1_000
 
 
 def by_vector(
-    session: Session, question: str, scope: Scope, model_name: str, depth: int, size: int
+    session: Session, question: str, scope: Scope, model_name: str, *, depth: int, size: int
 ) -> list[Match]:
     """Up to `depth` findable segments, the nearest first; scores are 1 - cosine distance.
 
@@ -30,14 +32,14 @@ def by_vector(
     vector = embed(session, [question], embedder(model_name))[0]
     if isinstance(vector, NoVector):
         raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
-    only = scope.segment_ids() if scope.is_narrowed or size <= SMALL else None
+    each = any(scope.shape) or size <= SMALL
     wanted = depth
     while True:
-        nearest = _nearest(session, vector, model_name, scope.dataset_ids, wanted, only)
+        nearest = _nearest(session, vector, model_name, scope, wanted, each=each)
         distances: dict[int, float] = {}
         for segment_id, distance in nearest:
             distances.setdefault(segment_id, distance)  # a parent counts by its nearest child
-        findable = set(distances) if only is not None else _findable(session, scope, distances)
+        findable = set(distances) if each else _findable(session, scope, distances)
         found = [Match(i, 1 - d) for i, d in distances.items() if i in findable]
         # What is disabled or archived took places: look further, until the store has no more.
         if len(found) >= depth or len(nearest) < wanted:
@@ -49,18 +51,20 @@ def _nearest(
     session: Session,
     vector: list[float],
     model_name: str,
-    dataset_ids: tuple[int, ...],
+    scope: Scope,
     limit: int,
-    only: Select[int] | None,
+    *,
+    each: bool,
 ) -> list[tuple[int, float]]:
-    """Segment ids and cosine distances, the nearest first; with `only`, each of these is looked at."""
+    """Segment ids and cosine distances, the nearest first; with `each`, of those that may be found."""
     distance = SegmentVector512.vector.cosine_distance(vector)
     query = select(SegmentVector512.segment_id, distance.label("distance")).where(
         SegmentVector512.model == model_name
     )
-    if only is not None:
+    if each:
         # The sum is no order that an index keeps, so every one of these few is compared.
-        query = query.where(SegmentVector512.segment_id.in_(only)).order_by(distance + 0)
+        only = SegmentVector512.segment_id.in_(segment_ids(scope.shape))
+        query = query.where(only).order_by(distance + 0)
     else:
         # Without the iterative scan the index gives its nearest and the filter may leave none.
         session.execute(
@@ -69,14 +73,16 @@ def _nearest(
                 func.set_config("hnsw.ef_search", str(min(max(SIGHT, limit), MOST_SIGHT)), True),
             )
         )
-        query = query.where(among(SegmentVector512.dataset_id, dataset_ids)).order_by(distance)
-    return [(row.segment_id, row.distance) for row in session.execute(query.limit(limit))]
+        query = query.where(among(SegmentVector512.dataset_id, "dataset_ids")).order_by(distance)
+    rows = session.execute(query.limit(limit), scope.values)
+    return [(row.segment_id, row.distance) for row in rows]
 
 
-def _findable(session: Session, scope: Scope, ids: dict[int, float]) -> set[int]:
-    rows = (
-        select(Segment.id)
-        .join(Document, Document.id == Segment.document_id)
-        .where(among(Segment.id, ids), *scope.segments(), *scope.documents())
-    )
-    return set(session.scalars(rows))
+def _findable(session: Session, scope: Scope, ids: Iterable[int]) -> set[int]:
+    given = scope.values | {"ids": list(ids)}
+    return set(session.scalars(_which_are_findable(scope.shape), given))
+
+
+@cache
+def _which_are_findable(shape: Shape) -> Select[int]:
+    return segment_ids(shape).where(among(Segment.id, "ids"))

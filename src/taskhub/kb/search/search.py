@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,23 @@ from taskhub.kb.segments.models import Segment
 
 MOST_HITS = 1_000
 MOST_CHARACTERS = 10_000
+
+
+_DATASETS = (
+    select(Dataset)
+    .where(
+        among(Dataset.id, "ids"),
+        Dataset.deleted_at.is_(None),
+        Dataset.tenant_id
+        == func.coalesce(bindparam("tenant_id", type_=BigInteger), Dataset.tenant_id),
+    )
+    .order_by(Dataset.id)
+)
+_HITS = (
+    select(Segment.id, Segment.document_id, Document.name, Segment.position, Segment.text)
+    .join(Document, Document.id == Segment.document_id)
+    .where(among(Segment.id, "ids"))
+)
 
 
 class Mode(enum.StrEnum):
@@ -89,7 +106,7 @@ def search(
     with _on_the_side(session, timeout_seconds):
         datasets = _datasets(session, dataset_ids, tenant_id)
         narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
-        lists = _lists(session, question, datasets, mode, limit + offset, narrowed)
+        lists = _lists(session, question, datasets, mode, most=limit + offset, narrowed=narrowed)
         best = lists[0][1] if len(lists) == 1 else fused(lists)
         return _hits(session, best[offset : offset + limit])
 
@@ -147,10 +164,8 @@ def _on_the_side(session: Session, timeout_seconds: float) -> Iterator[None]:
 def _datasets(
     session: Session, dataset_ids: Sequence[int], tenant_id: int | None
 ) -> Sequence[Dataset]:
-    wanted = select(Dataset).where(among(Dataset.id, dataset_ids), Dataset.deleted_at.is_(None))
-    if tenant_id is not None:
-        wanted = wanted.where(Dataset.tenant_id == tenant_id)
-    return session.scalars(wanted.order_by(Dataset.id)).all()
+    given = {"ids": list(dataset_ids), "tenant_id": tenant_id}
+    return session.scalars(_DATASETS, given).all()
 
 
 def _lists(
@@ -158,6 +173,7 @@ def _lists(
     question: str,
     datasets: Sequence[Dataset],
     mode: Mode,
+    *,
     most: int,
     narrowed: dict[str, Any],
 ) -> list[tuple[float, list[Match]]]:
@@ -172,23 +188,26 @@ def _lists(
             by_model.setdefault(dataset.embedding_model, []).append(dataset.id)
     # Fusion looks deeper than it answers: a passage may be second in one list and tenth in another.
     depth = most if len(by_model) + bool(by_words) == 1 else max(2 * most, 50)
+    sizes: dict[tuple[int, ...], int] = {}
+
+    def sized(ids: list[int]) -> tuple[Scope, int]:
+        scope = Scope(dataset_ids=tuple(ids), **narrowed)
+        if scope.dataset_ids not in sizes:
+            sizes[scope.dataset_ids] = scope.size(session)
+        return scope, sizes[scope.dataset_ids]
+
     lists: list[tuple[float, list[Match]]] = []
     for model, ids in by_model.items():
-        scope = Scope(dataset_ids=tuple(ids), **narrowed)
-        lists.append((1.0, by_vector(session, question, scope, model, depth, scope.size(session))))
+        scope, size = sized(ids)
+        lists.append((1.0, by_vector(session, question, scope, model, depth=depth, size=size)))
     if by_words:
-        scope = Scope(dataset_ids=tuple(by_words), **narrowed)
-        found = by_text(session, question, scope, depth, scope.size(session))
-        lists.append((WORDS_WEIGHT, found))
+        scope, size = sized(by_words)
+        lists.append((WORDS_WEIGHT, by_text(session, question, scope, depth=depth, size=size)))
     return [(weight, ranked) for weight, ranked in lists if ranked] or [(1.0, [])]
 
 
 def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:
-    rows = session.execute(
-        select(Segment.id, Segment.document_id, Document.name, Segment.position, Segment.text)
-        .join(Document, Document.id == Segment.document_id)
-        .where(among(Segment.id, [match.segment_id for match in best]))
-    )
+    rows = session.execute(_HITS, {"ids": [match.segment_id for match in best]})
     found = {row.id: row for row in rows}
     return [
         Hit(

@@ -81,7 +81,8 @@ def probes(asked: Sequence[Term], *, everything: bool) -> list[Probe]:
     A rare word is looked up alone. Words that are in a large part of the segments would bring all
     of these: they are looked up together, where they narrow each other down.
     """
-    alone, together = [], []
+    alone: list[Probe] = []
+    together: list[Term] = []
     postings = 0.0
     for term in asked:
         postings += term.share * term.rows
@@ -89,16 +90,17 @@ def probes(asked: Sequence[Term], *, everything: bool) -> list[Probe]:
             alone.append(Probe((term.lexeme,)))
         else:
             together.append(term)
-    return alone + (_narrowed(together) if together else [])
+    # One common word beside rare ones would bring thousands and tell nothing.
+    if together and (len(together) > 1 or not alone):
+        alone.append(_narrowed(together, at_least=2 if alone else 1))
+    return alone
 
 
-def _narrowed(common: Sequence[Term]) -> list[Probe]:
-    most = 1
+def _narrowed(common: Sequence[Term], at_least: int) -> Probe:
+    most = at_least
     while most < len(common) and _expected(common[: most + 1]) >= ENOUGH:
         most += 1
-    lexemes = tuple(term.lexeme for term in common)
-    # All of them at once as well: words that belong together come together more often than chance.
-    return [Probe(lexemes[:size]) for size in sorted({most, len(common)})]
+    return Probe(tuple(term.lexeme for term in common[:most]))
 
 
 def _expected(common: Sequence[Term]) -> float:
