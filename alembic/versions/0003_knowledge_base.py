@@ -85,11 +85,15 @@ def _documents(kb: str) -> None:
             tokens bigint NOT NULL DEFAULT 0,
             enabled boolean NOT NULL DEFAULT true,
             archived boolean NOT NULL DEFAULT false,
-            job_id bigint
+            job_id bigint,
+            metadata jsonb NOT NULL DEFAULT '{{}}'
         )
     """)
     op.execute(f"CREATE INDEX ix_documents_dataset_id ON {kb}.documents (dataset_id, id)")
     op.execute(f"CREATE INDEX ix_documents_tenant_id ON {kb}.documents (tenant_id)")
+    op.execute(f"""
+        CREATE INDEX ix_documents_metadata ON {kb}.documents USING gin (metadata jsonb_path_ops)
+    """)
     op.execute(f"""
         CREATE TABLE {kb}.document_parts (
             document_id bigint NOT NULL

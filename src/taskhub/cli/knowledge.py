@@ -211,7 +211,7 @@ def search(
     asked: Asked, question: str, names: tuple[str, ...], tenant: str, limit: int, mode: str
 ) -> None:
     """The passages that answer a question best."""
-    from taskhub.kb.vectors.search import search as find
+    from taskhub.kb.search import search as find
 
     hub, _ = asked.hub()
     ids = [_dataset_id(hub, name, tenant) for name in names]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.segments.split import Piece
-from taskhub.kb.segments.words import keywords, words
+from taskhub.kb.segments.words import CONFIGURATION, keywords, words
 
 
 def store(session: Session, document: Document, pieces: Sequence[Piece], position: int) -> None:
@@ -24,7 +24,7 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
                 tokens=piece.tokens,
                 sha256=hashlib.sha256(piece.text.encode()).hexdigest(),
                 keywords=keywords(piece.text),
-                words=func.to_tsvector("simple", " ".join(words(piece.text))),
+                words=func.to_tsvector(CONFIGURATION, " ".join(words(piece.text))),
             )
         )
     session.execute(
