@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.search.fusion import Match
@@ -11,12 +11,7 @@ from taskhub.kb.search.scope import SMALL, Scope, Shape, among, segment_ids
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.vectors.embed import NoVector, embed
 from taskhub.kb.vectors.embedders import embedder
-from taskhub.kb.vectors.models import SegmentVector512
-
-# How many of the index's nodes are kept in sight: recall@10 of 100,000 made-up vectors is 0.98
-# at 100 and 0.99 at 128, for 0.1 ms more (2026-11). The index allows 1,000.
-SIGHT = 128
-MOST_SIGHT = 1_000
+from taskhub.kb.vectors.store import store
 
 
 def by_vector(
@@ -35,7 +30,11 @@ def by_vector(
     each = any(scope.shape) or size <= SMALL
     wanted = depth
     while True:
-        nearest = _nearest(session, vector, model_name, scope, wanted, each=each)
+        nearest = store(session).nearest(
+            session, vector, model_name, scope.values["dataset_ids"], wanted,
+            segment_ids=segment_ids(scope.shape) if each else None,
+            values=scope.values if each else {},
+        )  # fmt: skip
         distances: dict[int, float] = {}
         for segment_id, distance in nearest:
             distances.setdefault(segment_id, distance)  # a parent counts by its nearest child
@@ -45,37 +44,6 @@ def by_vector(
         if len(found) >= depth or len(nearest) < wanted:
             return found[:depth]
         wanted *= 4
-
-
-def _nearest(
-    session: Session,
-    vector: list[float],
-    model_name: str,
-    scope: Scope,
-    limit: int,
-    *,
-    each: bool,
-) -> list[tuple[int, float]]:
-    """Segment ids and cosine distances, the nearest first; with `each`, of those that may be found."""
-    distance = SegmentVector512.vector.cosine_distance(vector)
-    query = select(SegmentVector512.segment_id, distance.label("distance")).where(
-        SegmentVector512.model == model_name
-    )
-    if each:
-        # The sum is no order that an index keeps, so every one of these few is compared.
-        only = SegmentVector512.segment_id.in_(segment_ids(scope.shape))
-        query = query.where(only).order_by(distance + 0)
-    else:
-        # Without the iterative scan the index gives its nearest and the filter may leave none.
-        session.execute(
-            select(
-                func.set_config("hnsw.iterative_scan", "strict_order", True),
-                func.set_config("hnsw.ef_search", str(min(max(SIGHT, limit), MOST_SIGHT)), True),
-            )
-        )
-        query = query.where(among(SegmentVector512.dataset_id, "dataset_ids")).order_by(distance)
-    rows = session.execute(query.limit(limit), scope.values)
-    return [(row.segment_id, row.distance) for row in rows]
 
 
 def _findable(session: Session, scope: Scope, ids: Iterable[int]) -> set[int]:
