@@ -22,9 +22,10 @@ from taskhub import db
 from taskhub.kb.documents.models import Document
 from taskhub.kb.search import Mode, search
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors.models import Embedding, SegmentVector512
+from taskhub.kb.vectors.models import INDEXED, Embedding
 from taskhub.settings import Settings
 
+VECTORS = INDEXED[512]
 METHOD = """\
 Passages of 80 to 320 made-up words, as frequent as Zipf's law has it, half of them of one of 500 topics;
 vectors of width 512 that scatter around their topic and their document; 20 passages a document; a dataset
@@ -156,13 +157,13 @@ def recall(report: Report, session: Session, some: Sequence[Question], filtered:
 
 def exact(session: Session, question: Question, filtered: Filter) -> set[int]:
     """The nearest of all vectors in scope: the sum is no order that an index could give."""
-    distance = SegmentVector512.vector.cosine_distance(question.vector.tolist()) + 0
-    query = select(SegmentVector512.segment_id).where(
-        SegmentVector512.dataset_id == any_(literal(filtered.dataset_ids, ARRAY(BigInteger)))
+    distance = VECTORS.c.vector.cosine_distance(question.vector.tolist()) + 0
+    query = select(VECTORS.c.segment_id).where(
+        VECTORS.c.dataset_id == any_(literal(filtered.dataset_ids, ARRAY(BigInteger)))
     )
     if filtered.metadata is not None:
         query = (
-            query.join(Segment, Segment.id == SegmentVector512.segment_id)
+            query.join(Segment, Segment.id == VECTORS.c.segment_id)
             .join(Document, Document.id == Segment.document_id)
             .where(Document.details.contains(filtered.metadata))
         )
