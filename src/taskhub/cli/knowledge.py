@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli import embedding
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -23,6 +24,9 @@ _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column(
 def dataset() -> None:
     """Datasets of the knowledge base."""
 
+
+dataset.add_command(embedding.set_model)
+dataset.add_command(embedding.rebuild)
 
 @click.group(
     "document",

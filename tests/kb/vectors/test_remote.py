@@ -174,7 +174,7 @@ def test_an_endpoint_that_will_never_answer_is_named(
 ) -> None:
     endpoint.always = lambda _: (status, {}, body)
 
-    with pytest.raises(EndpointRefused, match="127.0.0.1"):
+    with pytest.raises(EndpointRefused, match="gave|answered"):
         made_of(model_of(endpoint), TEXTS)
 
 

@@ -117,7 +117,8 @@ def place(session: Session, dataset_id: int) -> tuple[int, int]:
         .join(Dataset, Dataset.id == Segment.dataset_id)
         .where(Segment.dataset_id == dataset_id)
     )
-    return session.execute(query).tuples().one()
+    passed_of_all, total = session.execute(query).one()
+    return passed_of_all, total
 
 
 def lacking(session: Session, dataset_id: int, model: Embedder, *, limit: int) -> Lacking | None:
