@@ -81,7 +81,10 @@ def set_model(
 @click.command(
     "rebuild",
     cls=Verb,
-    examples=("taskhub dataset rebuild handbook --dry-run", "taskhub dataset rebuild handbook --yes"),
+    examples=(
+        "taskhub dataset rebuild handbook --dry-run",
+        "taskhub dataset rebuild handbook --yes",
+    ),
 )
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)

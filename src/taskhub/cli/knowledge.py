@@ -28,6 +28,7 @@ def dataset() -> None:
 dataset.add_command(embedding.set_model)
 dataset.add_command(embedding.rebuild)
 
+
 @click.group(
     "document",
     cls=Verbs,

@@ -339,9 +339,7 @@ def test_a_model_of_a_width_without_a_table_is_refused_before_anything_changes(
     assert look(library, dataset_id)[:2] == ("hash", None)
 
 
-def test_the_plan_counts_what_is_to_be_embedded_and_removed(
-    library: Hub, letters: Letters
-) -> None:
+def test_the_plan_counts_what_is_to_be_embedded_and_removed(library: Hub, letters: Letters) -> None:
     dataset_id = make_library(library, "one", "one", "two")
     make_library(library, "two", embedding_model="letters")
 
@@ -359,9 +357,7 @@ def test_the_plan_counts_what_is_to_be_embedded_and_removed(
 @pytest.fixture
 def far(settings: Settings, kb: None, endpoint: Endpoint) -> Iterator[Hub]:
     """A hub whose model `far` is an endpoint's."""
-    hub = app.build(
-        dataclasses.replace(settings, embedding_url=endpoint.url, embedding_batch=8)
-    )
+    hub = app.build(dataclasses.replace(settings, embedding_url=endpoint.url, embedding_batch=8))
     yield hub
     hub.close()
 

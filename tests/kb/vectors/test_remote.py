@@ -47,9 +47,7 @@ def test_texts_are_asked_for_in_batches_with_the_key_and_the_answers_tokens_are_
 
 
 def test_the_index_says_which_vector_is_whose(endpoint: Endpoint) -> None:
-    endpoint.scripts = [
-        lambda texts: answer(texts, data=list(reversed(answer(texts)[2]["data"])))
-    ]
+    endpoint.scripts = [lambda texts: answer(texts, data=list(reversed(answer(texts)[2]["data"])))]
 
     made = made_of(model_of(endpoint), TEXTS)
 
@@ -174,7 +172,7 @@ def test_an_endpoint_that_will_never_answer_is_named(
 ) -> None:
     endpoint.always = lambda _: (status, {}, body)
 
-    with pytest.raises(EndpointRefused, match="gave|answered"):
+    with pytest.raises(EndpointRefused, match=r"gave|answered"):
         made_of(model_of(endpoint), TEXTS)
 
 
