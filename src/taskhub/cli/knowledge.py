@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli import embedding
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -23,6 +24,10 @@ _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column(
 )
 def dataset() -> None:
     """Datasets of the knowledge base."""
+
+
+dataset.add_command(embedding.set_model)
+dataset.add_command(embedding.rebuild)
 
 
 @click.group(
@@ -223,7 +228,7 @@ def search(
     asked: Asked, question: str, names: tuple[str, ...], tenant: str, limit: int, mode: str
 ) -> None:
     """The passages that answer a question best."""
-    from taskhub.kb.vectors.search import search as find
+    from taskhub.kb.search import search as find
 
     hub, _ = asked.hub()
     ids = [_dataset_id(hub, name, tenant) for name in names]
