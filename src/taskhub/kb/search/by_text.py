@@ -21,19 +21,21 @@ LENGTH = 0.5
 # So many, those with the most and rarest words, are compared word by word.
 RANKED = 50
 # No look into the index brings more, also where the statistics are wrong or not there yet.
-MOST_POSTINGS = 2_000
+MOST_POSTINGS = SMALL
 
 
-def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: int) -> list[Match]:
+def by_text(
+    session: Session, question: str, scope: Scope, *, depth: int, size: int | None
+) -> list[Match]:
     """Up to `depth` findable segments that hold words of the question, the best first.
 
-    `size` is the scope's. In a large scope rare words find the candidates and common ones help to
-    rank them, so that the cost does not grow with the number of segments that hold a common word.
+    `size` is the scope's, None if it is large. There, rare words find the candidates and common
+    ones help to rank them: the cost does not grow with the segments that hold a common word.
     """
     asked = terms(session, question)
     if not asked:
         return []
-    looked_up = probes(asked, everything=size <= SMALL)
+    looked_up = probes(asked, everything=size is not None and size <= SMALL)
     given = {
         "queries": [probe.query for probe in looked_up],
         "lexemes": [term.lexeme for term in asked],
@@ -47,7 +49,7 @@ def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: 
         for number, probe in enumerate(looked_up, start=1)
         if len(probe.lexemes) == 1
     }
-    total = size if size <= SMALL else max(asked[0].rows, size, *found.values())
+    total = size or max(asked[0].rows, *found.values(), 0)
     weights = {
         term.lexeme: _weight(found.get(term.lexeme, term.share * total), total) for term in asked
     }
@@ -92,7 +94,7 @@ def _best(shape: Shape) -> Select[Any]:
     # With a limit of its own the document is looked up segment by segment, until `most` are found.
     shown = (
         select(Document.id)
-        .where(Document.id == summed.c.document_id, *documents())
+        .where(Document.id == summed.c.document_id, *documents(shape))
         .limit(1)
         .lateral("shown")
     )

@@ -22,6 +22,7 @@ from taskhub.kb.segments.models import Segment
 
 MOST_HITS = 1_000
 MOST_CHARACTERS = 10_000
+DEPTHS = (50, 200, 2 * MOST_HITS)
 
 
 _DATASETS = (
@@ -85,8 +86,8 @@ def search(
     or belong to another tenant than `tenant_id` are passed over. `document_ids` and `metadata`
     narrow the search: a document fits if its metadata contains all of the given.
 
-    Reads what the caller's transaction sees, and writes nothing: options are set, and the
-    question's vector is kept, behind a savepoint that is rolled back. Needs 2 to 6 statements.
+    Reads what the caller's transaction sees and writes nothing. Options are set behind a savepoint,
+    so that they and any error end with the search.
 
     Raises:
         ValueError: the question is empty or too long, limit or offset do not fit, the mode is
@@ -132,9 +133,12 @@ def _question(question: str) -> str:
 
 def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
     try:
-        json.dumps(metadata, allow_nan=False)
+        told = json.dumps(dict(metadata or {}), allow_nan=False, ensure_ascii=False)
+        told.encode()
     except (TypeError, ValueError) as error:
         raise ValueError(f"metadata must be a JSON object, got {metadata!r}: {error}") from None
+    if "\\u0000" in told:
+        raise ValueError(f"metadata must hold no NUL, got {metadata!r}")
 
 
 def _given(ids: Sequence[int] | None) -> tuple[int, ...] | None:
@@ -187,14 +191,16 @@ def _lists(
         if mode is not Mode.TEXT and not economy:
             by_model.setdefault(dataset.embedding_model, []).append(dataset.id)
     # Fusion looks deeper than it answers: a passage may be second in one list and tenth in another.
-    depth = most if len(by_model) + bool(by_words) == 1 else max(2 * most, 50)
-    sizes: dict[tuple[int, ...], int] = {}
+    # In steps, because with another depth the order is another one, and pages would not fit.
+    deeper = next(depth for depth in DEPTHS if depth >= 2 * most)
+    depth = most if len(by_model) + bool(by_words) == 1 else deeper
+    known: dict[tuple[int, ...], tuple[Scope, int | None]] = {}
 
-    def sized(ids: list[int]) -> tuple[Scope, int]:
-        scope = Scope(dataset_ids=tuple(ids), **narrowed)
-        if scope.dataset_ids not in sizes:
-            sizes[scope.dataset_ids] = scope.size(session)
-        return scope, sizes[scope.dataset_ids]
+    def sized(ids: list[int]) -> tuple[Scope, int | None]:
+        if tuple(ids) not in known:
+            scope = Scope(dataset_ids=tuple(ids), **narrowed).resolved(session)
+            known[tuple(ids)] = scope, scope.size(session)
+        return known[tuple(ids)]
 
     lists: list[tuple[float, list[Match]]] = []
     for model, ids in by_model.items():

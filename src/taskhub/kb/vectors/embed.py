@@ -20,11 +20,14 @@ class NoVector:
     reason: str
 
 
-def embed(session: Session, texts: Sequence[str], model: Embedder) -> list[list[float] | NoVector]:
+def embed(
+    session: Session, texts: Sequence[str], model: Embedder, *, keep: bool = True
+) -> list[list[float] | NoVector]:
     """One vector of `model.width` numbers, or the reason why not, per text in the texts' order.
 
-    Reads and fills the cache in the caller's transaction; calls the model once, with the distinct
-    texts that the cache lacks. What is wrong with one text's vector is that text's alone.
+    Reads and, with `keep`, fills the cache in the caller's transaction; calls the model once, with
+    the distinct texts that the cache lacks. What is wrong with one text's vector is that text's
+    alone.
     """
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     known: dict[str, list[float] | NoVector] = {}
@@ -35,7 +38,8 @@ def embed(session: Session, texts: Sequence[str], model: Embedder) -> list[list[
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if missing:
         made = dict(zip(missing, _made(list(missing.values()), model), strict=True))
-        _keep(session, model, made)
+        if keep:
+            _keep(session, model, made)
         known.update(made)
     return [known[key] for key in keys]
 
