@@ -15,3 +15,4 @@ class KnowledgeSettings:
     max_file_bytes: int = number(67_108_864, at_least=1)
     segment_tokens: int = number(500, at_least=1)
     segment_overlap_tokens: int = number(50, at_least=0)
+    search_timeout_seconds: float = number(10.0, above=0)

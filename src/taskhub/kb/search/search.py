@@ -96,13 +96,7 @@ def search(
     """
     mode = _mode(mode)
     question = _question(question)
-    if not 1 <= limit <= MOST_HITS - offset or offset < 0:
-        raise ValueError(
-            f"limit must be 1 or more, offset 0 or more, and both together at most {MOST_HITS}, "
-            f"got limit {limit} and offset {offset}"
-        )
-    if not timeout_seconds > 0:
-        raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
+    _check(limit, offset, timeout_seconds)
     _check_metadata(metadata)
     with _on_the_side(session, timeout_seconds):
         datasets = _datasets(session, dataset_ids, tenant_id)
@@ -129,6 +123,16 @@ def _question(question: str) -> str:
             f"question must be at most {MOST_CHARACTERS} characters long, got {len(clean)}"
         )
     return clean
+
+
+def _check(limit: int, offset: int, timeout_seconds: float) -> None:
+    if not 1 <= limit <= MOST_HITS - offset or offset < 0:
+        raise ValueError(
+            f"limit must be 1 or more, offset 0 or more, and both together at most {MOST_HITS}, "
+            f"got limit {limit} and offset {offset}"
+        )
+    if not timeout_seconds > 0:
+        raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
 
 
 def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
