@@ -151,7 +151,7 @@ def recall(report: Report, session: Session, some: Sequence[Question], filtered:
     share = right / wanted
     shown = f"{share:.3f}, p95 {number(float(numpy.percentile(took, 95)))} ms"
     progress(f"recall, {filtered.name}: {shown}")
-    report.at_least(f"recall@{LIMIT}, {filtered.name}", shown, share, 0.95)
+    report.holds(f"recall@{LIMIT}, {filtered.name}", shown, ">= 0.95", met=share >= 0.95)
 
 
 def exact(session: Session, question: Question, filtered: Filter) -> set[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -198,3 +199,4 @@ def document_show(asked: Asked, document_id: int) -> None:
 
 
 document.add_command(search)
+document.add_command(describe)
