@@ -79,6 +79,7 @@ def search(
                 document_ids=document_ids or None,
                 metadata=dict(pairs),
                 timeout_seconds=hub.settings.search_timeout_seconds,
+                settings=hub.settings,
                 **given,
             )
     except ValueError as error:

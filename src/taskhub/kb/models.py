@@ -4,7 +4,7 @@ from taskhub.accounts.models import Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.models import Segment, SegmentState
-from taskhub.kb.vectors.models import Embedding, SegmentVector512
+from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
 __all__ = [
     "Dataset",
@@ -12,9 +12,10 @@ __all__ = [
     "DocumentPart",
     "DocumentState",
     "Embedding",
+    "ExactVector",
     "Segment",
+    "SegmentRefusal",
     "SegmentState",
-    "SegmentVector512",
     "Technique",
     "Tenant",
 ]

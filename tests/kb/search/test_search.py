@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset, Technique
@@ -9,7 +9,8 @@ from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.search import Mode, SearchTimeout, scope, search
 from taskhub.kb.segments.models import Segment, SegmentState
 from taskhub.kb.vectors.embedders import HashEmbedder
-from taskhub.kb.vectors.models import Embedding, SegmentVector512
+from taskhub.kb.vectors.models import Embedding
+from taskhub.kb.vectors.store import store
 from tests.kb.makers import make_dataset, make_indexed
 
 # Whether each segment is looked at, or the indexes are asked: the answer must be the same.
@@ -174,11 +175,11 @@ def test_a_dataset_of_words_alone_is_found_in_every_mode_and_has_no_vectors(
     found = [len(search(session, "otters", [economy.id], mode=mode)) for mode in Mode]
 
     assert found == [1, 1, 1]
-    assert session.scalar(vectors_of(economy)) == 0
+    assert count_vectors(session, economy) == 0
 
 
-def vectors_of(dataset: Dataset) -> Select[int]:
-    return select(func.count()).where(SegmentVector512.dataset_id == dataset.id)
+def count_vectors(session: Session, dataset: Dataset) -> int:
+    return store(session).count(session, dataset.id, dataset.embedding_model)
 
 
 @WAYS
@@ -330,7 +331,7 @@ def test_a_segment_whose_vector_is_wrong_is_left_out_and_named(
     assert document.error == (
         "1 of 3 segments left out: hash gave a vector with NaN or infinity in it"
     )
-    assert session.scalar(vectors_of(dataset)) == 2
+    assert count_vectors(session, dataset) == 2
 
 
 @pytest.mark.parametrize(

@@ -46,5 +46,9 @@ class Dataset(Base):
     segment_tokens: Mapped[int]
     segment_overlap_tokens: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    # The model whose vectors are being built, and the segment up to which they are; the present
+    # model's name means that its own vectors are built anew.
+    next_model: Mapped[str | None] = mapped_column(Text)
+    built_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Set when its removal was asked for: nothing is added, indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -3,25 +3,23 @@
 from collections.abc import Iterable
 from functools import cache
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.search.fusion import Match
 from taskhub.kb.search.scope import Scope, Shape, among, segment_ids
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors.embed import NoVector, embed
-from taskhub.kb.vectors.embedders import embedder
-from taskhub.kb.vectors.models import SegmentVector512
+from taskhub.kb.vectors.binary import Vector
+from taskhub.kb.vectors.embed import NoVector, cached, key_of, make
+from taskhub.kb.vectors.embedders import Embedder
+from taskhub.kb.vectors.store import store
 
-# How many of the index's nodes are kept in sight: recall@10 of 100,000 made-up vectors is 0.98
-# at 100 and 0.99 at 128, for 0.1 ms more (2026-11). The index allows 1,000.
-SIGHT = 128
-MOST_SIGHT = 1_000
+# An index that is asked for more finds it slowly; then looking at each is no worse.
 MOST_WANTED = 5_000
 
 
 def by_vector(
-    session: Session, question: str, scope: Scope, model_name: str, *, depth: int, size: int | None
+    session: Session, question: str, scope: Scope, model: Embedder, *, depth: int, size: int | None
 ) -> list[Match]:
     """Up to `depth` findable segments, the nearest first; scores are 1 - cosine distance.
 
@@ -30,55 +28,41 @@ def by_vector(
     Raises:
         ValueError: the model makes no vector of the question.
     """
-    vector = embed(session, [question], embedder(model_name), keep=False)[0]
-    if isinstance(vector, NoVector):
-        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
+    vector = _vector(session, question, model)
     each = size is not None
     wanted = depth
     while True:
-        nearest = _nearest(session, vector, model_name, scope, wanted, each=each)
+        nearest = store(session).nearest(
+            session,
+            vector,
+            model.name,
+            scope.dataset_ids,
+            wanted,
+            segment_ids=segment_ids(scope.shape) if each else None,
+            values=scope.values if each else {},
+        )
         distances: dict[int, float] = {}
         for segment_id, distance in nearest:
             distances.setdefault(segment_id, distance)  # a parent counts by its nearest child
         findable = set(distances) if each else _findable(session, scope, distances)
         found = [Match(i, 1 - d) for i, d in distances.items() if i in findable]
         if len(found) >= depth or (each and len(nearest) < wanted):
-            return found[:depth]
+            # Equal distances in one order always: pages must fit each other.
+            return sorted(found, key=lambda match: (-match.score, match.segment_id))[:depth]
         # What is disabled or archived took places, or the index gave up before it came to these
         # datasets: look further, at last at each one, which is slow and right.
         each = each or len(nearest) < wanted or wanted > MOST_WANTED
         wanted *= 4
 
 
-def _nearest(
-    session: Session,
-    vector: list[float],
-    model_name: str,
-    scope: Scope,
-    limit: int,
-    *,
-    each: bool,
-) -> list[tuple[int, float]]:
-    """Segment ids and cosine distances, the nearest first; with `each`, of those that may be found."""
-    distance = SegmentVector512.vector.cosine_distance(vector)
-    query = select(SegmentVector512.segment_id, distance.label("distance")).where(
-        SegmentVector512.model == model_name
-    )
-    if each:
-        # The sum is no order that an index keeps, so every one of these few is compared.
-        only = SegmentVector512.segment_id.in_(segment_ids(scope.shape))
-        query = query.where(only).order_by(distance + 0, SegmentVector512.segment_id)
-    else:
-        # Without the iterative scan the index gives its nearest and the filter may leave none.
-        session.execute(
-            select(
-                func.set_config("hnsw.iterative_scan", "strict_order", True),
-                func.set_config("hnsw.ef_search", str(min(max(SIGHT, limit), MOST_SIGHT)), True),
-            )
-        )
-        query = query.where(among(SegmentVector512.dataset_id, "dataset_ids")).order_by(distance)
-    rows = session.execute(query.limit(limit), scope.values)
-    return sorted(((i, d) for i, d in rows), key=lambda near: (near[1], near[0]))
+def _vector(session: Session, question: str, model: Embedder) -> Vector:
+    """From the cache if a text like this was embedded; a search adds nothing to it."""
+    key = key_of(question)
+    known = cached(session, [key], model) or make({key: question}, model)
+    vector = known[key]
+    if isinstance(vector, NoVector):
+        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
+    return vector
 
 
 def _findable(session: Session, scope: Scope, ids: Iterable[int]) -> set[int]:
