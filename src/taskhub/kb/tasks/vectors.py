@@ -43,7 +43,6 @@ class _Build:
     lock="dataset:{dataset_id}",
     # An endpoint may be down for an hour: 2 s, 4 s, … up to 10 minutes between two attempts.
     retry=Backoff(max_attempts=14, ceiling_seconds=600),
-    feedback=True,
 )
 def vector_indexing(
     ctx: Context, dataset_id: int, action: str = "build", requests: int = 0
