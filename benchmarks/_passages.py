@@ -140,13 +140,13 @@ def _copy(connection: psycopg.Connection[Any], world: World, datasets: dict[str,
             for position, (text, vector) in enumerate(zip(passages, made, strict=True)):
                 segment_id += 1
                 texts.append((segment_id, number + 1, dataset_id, position, text))
-                vectors.append((segment_id, 0, dataset_id, MODEL, vector))
+                vectors.append((segment_id, 0, MODEL, dataset_id, vector))
         _copy_texts(connection, texts)
         with connection.cursor().copy(
-            "COPY taskhub_kb.vectors_512 (segment_id, part, dataset_id, model, vector) "
+            "COPY taskhub_kb.vectors_512 (segment_id, part, model, dataset_id, vector) "
             "FROM STDIN WITH (FORMAT BINARY)"
         ) as copy:
-            copy.set_types(["int8", "int4", "int8", "text", "vector"])
+            copy.set_types(["int8", "int4", "text", "int8", "vector"])
             for row in vectors:
                 copy.write_row(row)
         progress(f"{segment_id} of {world.passages} passages")

@@ -30,3 +30,4 @@ class KnowledgeSettings:
     max_uncompressed_bytes: int = number(268_435_456, at_least=1)
     max_compression_ratio: int = number(200, at_least=1)
     max_parse_seconds: float = number(300.0, above=0, at_most=86_400)
+    search_timeout_seconds: float = number(10.0, above=0)

@@ -95,7 +95,7 @@ def waiting(
 
 
 def parts_of(session: Session, segments: Mapping[int, tuple[str, str]]) -> list[Part]:
-    """What gets a vector for these segments, whose texts and keys are given: their children if they have any."""
+    """What gets a vector for segments, given with texts and keys: their children if they have any."""
     children: dict[int, list[Part]] = {}
     rows = session.execute(
         select(
