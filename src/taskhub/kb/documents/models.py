@@ -69,6 +69,8 @@ class Document(Base):
     archived: Mapped[bool] = mapped_column(server_default="false")
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
+    # Set when its removal was asked for: nothing is indexed or found from then on.
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class DocumentPart(Base):
