@@ -57,8 +57,8 @@ def clean_batch(
     place = place or Place()
     kind = kinds[place.kind]
     keys = _keys(session, kind, place.after, limit)
-    aside = _remove(session, kind, [key[len(kind.ahead) :] for key in keys])
-    gone = {kind.name: len(keys) - len(aside)}
+    removed, aside = _remove(session, kind, [key[len(kind.ahead) :] for key in keys])
+    gone = {kind.name: removed}
     if len(keys) == limit:
         return Cleaned(gone, aside, Place(place.kind, keys[-1]))
     last = place.kind + 1 == len(kinds)
@@ -72,32 +72,42 @@ def _keys(session: Session, kind: Kind, after: Key | None, limit: int) -> list[K
     return [tuple(row) for row in session.execute(query)]
 
 
-def _remove(session: Session, kind: Kind, keys: Sequence[Key]) -> list[tuple[str, Key, str]]:
-    """The rows that stay, with their reasons; the others are deleted."""
-    if not keys or _deleted(session, kind, keys) is None:
-        return []
+def _remove(
+    session: Session, kind: Kind, keys: Sequence[Key]
+) -> tuple[int, list[tuple[str, Key, str]]]:
+    """How many rows went, and those that stay, with their reasons."""
+    if not keys:
+        return 0, []
+    try:
+        return _deleted(session, kind, keys), []
+    except DBAPIError as error:
+        _pass_on(error)
     # One of them is held fast, by a trigger or a foreign key of somebody else: find out which.
-    aside = [(kind.name, key, _deleted(session, kind, [key])) for key in keys]
-    return [(name, key, reason) for name, key, reason in aside if reason is not None]
+    removed, aside = 0, []
+    for key in keys:
+        try:
+            removed += _deleted(session, kind, [key])
+        except DBAPIError as error:
+            _pass_on(error)
+            aside.append((kind.name, key, str(error.orig).splitlines()[0]))
+    return removed, aside
 
 
-def _deleted(session: Session, kind: Kind, keys: Sequence[Key]) -> str | None:
-    """Delete the rows in a savepoint; the reason if the database refuses."""
+def _pass_on(error: DBAPIError) -> None:
+    """A deadlock or a lost connection says nothing about the row; the job tries again."""
+    if isinstance(error, OperationalError):
+        raise error
+
+
+def _deleted(session: Session, kind: Kind, keys: Sequence[Key]) -> int:
+    """Delete the rows in a savepoint; how many went."""
     columns = kind.primary_key
     wanted = (
         columns[0].in_([key[0] for key in keys])
         if len(columns) == 1
         else tuple_(*columns).in_(keys)
     )
-    try:
-        with session.begin_nested():
-            session.execute(
-                # What makes it go is looked at again: somebody may have changed the row meanwhile.
-                delete(kind.table).where(wanted, kind.belongs),
-                execution_options={"synchronize_session": False},
-            )
-    except OperationalError:
-        raise  # a deadlock or a lost connection says nothing about the row; the job tries again
-    except DBAPIError as error:
-        return str(error.orig).splitlines()[0]
-    return None
+    # What makes it go is looked at again: somebody may have changed the row meanwhile.
+    statement = delete(kind.table).where(wanted, kind.belongs).returning(columns[0])
+    with session.begin_nested():
+        return len(session.execute(statement).all())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from taskhub.kb.apps.models import App
@@ -10,15 +10,18 @@ from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.models import Document
 from taskhub.kb.documents.state import document_states
 
+# The full lock would wait for every batch of indexing that has written rows of the dataset.
+LIGHT = {"key_share": True}
+
 
 def hide_dataset(session: Session, dataset_id: int) -> bool:
     """Hide the dataset from now on, in the caller's transaction; False if it is gone already."""
-    return _hide(session, Dataset, dataset_id)
+    return _mark(session, session.get(Dataset, dataset_id, with_for_update=LIGHT))
 
 
 def hide_app(session: Session, app_id: int) -> bool:
     """Let the app answer nothing from now on, in the caller's transaction; False if it is gone."""
-    return _hide(session, App, app_id)
+    return _mark(session, session.get(App, app_id, with_for_update=LIGHT))
 
 
 def hide_documents(session: Session, document_ids: Sequence[int]) -> list[int]:
@@ -31,7 +34,7 @@ def hide_documents(session: Session, document_ids: Sequence[int]) -> list[int]:
         select(Document.id)
         .where(Document.id.in_(document_ids))
         .order_by(Document.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all()
     session.execute(
         update(Document)
@@ -42,9 +45,7 @@ def hide_documents(session: Session, document_ids: Sequence[int]) -> list[int]:
     return list(rows)
 
 
-def hide_batch(
-    session: Session, dataset_id: int, after_id: int, limit: int
-) -> list[int]:
+def hide_batch(session: Session, dataset_id: int, after_id: int, limit: int) -> list[int]:
     """Hide the next documents of a dataset, by id, as `hide_documents`; none are left if it is empty."""
     ids = session.scalars(
         select(Document.id)
@@ -65,19 +66,17 @@ def jobs_of_dataset(session: Session, dataset_id: int, limit: int) -> list[int]:
     return _jobs(session, document_states.c.dataset_id == dataset_id, limit)
 
 
-def _jobs(session: Session, wanted: object, limit: int | None) -> list[int]:
+def _jobs(session: Session, wanted: ColumnElement[bool], limit: int | None) -> list[int]:
     found = (
         select(document_states.c.job_id)
-        .where(wanted, document_states.c.job_status.in_(("doing", "todo")))  # type: ignore[arg-type]  # a condition
+        .where(wanted, document_states.c.job_status.in_(("doing", "todo")))
         .order_by(document_states.c.job_status, document_states.c.job_id)
         .limit(limit)
     )
     return [job_id for job_id in session.scalars(found) if job_id is not None]
 
 
-def _hide(session: Session, model: type[Dataset] | type[App], key: int) -> bool:
-    # Not the full lock: it would wait for every batch of indexing that has written rows of it.
-    row = session.get(model, key, with_for_update={"key_share": True})
+def _mark(session: Session, row: Dataset | App | None) -> bool:
     if row is None:
         return False
     row.deleted_at = row.deleted_at or session.scalar(select(func.now()))

@@ -1,13 +1,10 @@
-"""What a dataset has, and that it is hidden before it goes; kb/cleaning removes it."""
+"""What goes with a dataset, and how much it is."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.cleaning import batches, kinds
-from taskhub.kb.cleaning.hide import hide_dataset
 from taskhub.kb.segments.models import Segment
-
-mark_deleted = hide_dataset
 
 
 def owned(dataset_id: int) -> list[kinds.Kind]:
