@@ -1,5 +1,7 @@
 """The cleaning family on a real worker."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
@@ -25,7 +27,7 @@ from taskhub.queue import Job, Task
 from tests.kb.makers import make_app, make_dataset, make_indexed
 
 
-def run(hub: Hub, task: Task[..., object], *arguments: object) -> dict[str, int]:
+def run(hub: Hub, task: Task[..., Any], *arguments: object) -> dict[str, int]:
     job = task.options(autocommit=True).defer(*arguments)
     hub.run_worker(wait=False)
     result = job.result(5)
