@@ -56,7 +56,7 @@ def models(hub: Hub) -> dict[str, int]:
         rows = session.execute(
             select(AnnotationVector.model, func.count()).group_by(AnnotationVector.model)
         )
-        return {model: number for model, number in rows}
+        return {row.model: row[1] for row in rows}
 
 
 def csv(rows: int, *bad: str) -> bytes:
@@ -236,7 +236,9 @@ class Broken(embedders.HashEmbedder):
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """As the hash, with NaN for the bad ones."""
         return [
-            [float("nan")] * self.width if "broken" in text_ else super(Broken, self).embed([text_])[0]
+            [float("nan")] * self.width
+            if "broken" in text_
+            else super(Broken, self).embed([text_])[0]
             for text_ in texts
         ]
 
@@ -260,9 +262,7 @@ def test_a_question_without_a_vector_fails_in_the_open_and_keeps_no_other(
     on(library, app_id)
     alone = ways_in.add_annotation(library, app_id, "a broken question", "none")
     work(library)
-    taken = ways_in.import_annotations(
-        library, app_id, "a.csv", csv(3, "another broken one,none")
-    )
+    taken = ways_in.import_annotations(library, app_id, "a.csv", csv(3, "another broken one,none"))
     work(library)
 
     failed = job(library, alone.job_id)

@@ -13,6 +13,7 @@ from taskhub.kb.annotations.models import Annotation, AnnotationVector
 from taskhub.kb.apps import create as apps
 from taskhub.kb.apps.models import App, Conversation, Message
 from taskhub.kb.cleaning import batches, kinds
+from taskhub.kb.cleaning import unused as unused_datasets
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.models import Document
@@ -242,6 +243,7 @@ def test_unused_datasets_are_disabled_once_and_noted_for_their_owner(
         search(session, "Otters", [searched.id])
         make_indexed(session, fed, "Badgers dig.")
         unused_id = unused.id
+        assert unused_datasets.count(session, 30) == {"datasets": 1, "documents": 3}
 
     assert run(library, tasks.clean_unused_datasets) == {"datasets": 0, "documents": 0}
     assert run(library, tasks.clean_unused_datasets, 30) == {"datasets": 1, "documents": 3}
