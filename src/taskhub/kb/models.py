@@ -11,9 +11,10 @@ from taskhub.kb.annotations.models import (
 )
 from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
+from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
-from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "App",
     "AppDatasetJoin",
     "Conversation",
+    "Account",
+    "ChildSegment",
     "Dataset",
     "DatasetAutoDisabled",
     "Document",
@@ -33,6 +36,8 @@ __all__ = [
     "DocumentState",
     "Embedding",
     "Message",
+    "Invitation",
+    "Member",
     "Segment",
     "SegmentState",
     "SegmentVector512",
