@@ -19,6 +19,7 @@ VERBS = {
     "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
     "db": "database", "dataset": "knowledge", "document": "knowledge", "mail": "mail",
     "embedding": "embedding",
+    "app": "apps", "annotation": "annotations", "clean": "cleaning",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",
 }  # fmt: skip

@@ -1,6 +1,16 @@
 """Every table of the knowledge base, for who needs the whole of `Base.metadata`."""
 
 from taskhub.accounts.models import Account, Invitation, Member, Tenant
+from taskhub.kb.annotations.models import (
+    Annotation,
+    AnnotationHit,
+    AnnotationImport,
+    AnnotationImportRow,
+    AnnotationSetting,
+    AnnotationVector,
+)
+from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
+from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
@@ -8,8 +18,18 @@ from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
 __all__ = [
     "Account",
+    "Annotation",
+    "AnnotationHit",
+    "AnnotationImport",
+    "AnnotationImportRow",
+    "AnnotationSetting",
+    "AnnotationVector",
+    "App",
+    "AppDatasetJoin",
     "ChildSegment",
+    "Conversation",
     "Dataset",
+    "DatasetAutoDisabled",
     "Document",
     "DocumentPart",
     "DocumentState",
@@ -17,6 +37,7 @@ __all__ = [
     "ExactVector",
     "Invitation",
     "Member",
+    "Message",
     "Segment",
     "SegmentRefusal",
     "SegmentState",

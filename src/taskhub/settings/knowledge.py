@@ -22,6 +22,11 @@ class KnowledgeSettings:
     max_file_bytes: int = number(67_108_864, at_least=1)
     segment_tokens: int = number(500, at_least=50, at_most=4_000)
     segment_overlap_tokens: int = number(50, at_least=0)
+    annotation_import_rows: int = number(10_000, at_least=1, at_most=1_000_000)
+    annotation_import_bytes: int = number(2_097_152, at_least=1)
+    unused_dataset_days: int = number(0, at_least=0, at_most=36_500)
+    embedding_cache_days: int = number(30, at_least=0, at_most=36_500)
+    message_days: int = number(0, at_least=0, at_most=36_500)
     # What one file may ask for, however it was made; docs/documents.md says how each is counted.
     max_pages: int = number(5_000, at_least=1)
     max_cells: int = number(500_000, at_least=1)

@@ -54,3 +54,5 @@ class Dataset(Base):
     built_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Set when its removal was asked for: nothing is added, indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # When it was last searched, to the minute; the unused ones are told by it.
+    searched_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

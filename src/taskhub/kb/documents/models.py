@@ -83,6 +83,8 @@ class Document(Base):
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     # What its owner says of it, for filters; SQLAlchemy has another use for the name `metadata`.
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
+    # Set when its removal was asked for: nothing is indexed or found from then on.
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class DocumentPart(Base):

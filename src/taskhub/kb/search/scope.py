@@ -85,6 +85,7 @@ def documents(shape: Shape) -> list[ColumnElement[bool]]:
     own = [
         Document.enabled.is_(True),
         Document.archived.is_(False),
+        Document.deleted_at.is_(None),
         Document.state == DocumentState.COMPLETED,
     ]
     return own + _described(shape)

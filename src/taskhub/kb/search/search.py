@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from taskhub.kb.cleaning.unused import note_search
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document
 from taskhub.kb.search.by_text import by_text
@@ -42,7 +43,14 @@ _DATASETS = (
     .order_by(Dataset.id)
 )
 _HITS = (
-    select(Segment.id, Segment.document_id, Document.name, Segment.position, Segment.text)
+    select(
+        Segment.id,
+        Segment.document_id,
+        Document.name,
+        Segment.position,
+        Segment.text,
+        Segment.answer,
+    )
     .join(Document, Document.id == Segment.document_id)
     .where(among(Segment.id, "ids"))
 )
@@ -62,7 +70,11 @@ class SearchTimeout(TimeoutError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One passage; scores from 0 to 1 compare hits of one search, not of two."""
+    """One passage; scores from 0 to 1 compare hits of one search, not of two.
+
+    Attributes:
+        answer: of a question whose answer was given with it; None for a passage of a text.
+    """
 
     document_id: int
     document_name: str
@@ -70,6 +82,7 @@ class Hit:
     position: int
     text: str
     score: float
+    answer: str | None = None
 
 
 def search(
@@ -96,7 +109,8 @@ def search(
     `settings` name the endpoint of models that are not local. While it cannot answer, a hybrid
     search goes by words alone, and the log says so.
 
-    Reads what the caller's transaction sees and writes nothing. Options are set behind a savepoint,
+    Reads what the caller's transaction sees, and notes in it, once a minute, that the datasets were
+    searched; a transaction that may only read is left alone. Options are set behind a savepoint,
     so that they and any error end with the search.
 
     Raises:
@@ -108,13 +122,15 @@ def search(
     question = _question(question)
     _check(limit, offset, timeout_seconds)
     _check_metadata(metadata)
+    datasets = _datasets(session, dataset_ids, tenant_id)
     with _on_the_side(session, timeout_seconds):
-        datasets = _datasets(session, dataset_ids, tenant_id)
         narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
         asked = _Asked(question, mode, limit + offset, narrowed, settings)
         lists = _lists(session, asked, datasets)
         best = lists[0][1] if len(lists) == 1 else fused(lists)
-        return _hits(session, best[offset : offset + limit])
+        found = _hits(session, best[offset : offset + limit])
+    note_search(session, datasets)
+    return found
 
 
 def _mode(mode: Mode | str) -> Mode:
@@ -257,6 +273,7 @@ def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:
             position=found[match.segment_id].position,
             text=found[match.segment_id].text,
             score=min(max(match.score, 0.0), 1.0),
+            answer=found[match.segment_id].answer,
         )
         for match in best
         # Between two statements a segment may have been deleted.

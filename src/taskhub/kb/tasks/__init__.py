@@ -5,3 +5,6 @@ from taskhub.kb.tasks import cleaning, indexing, vectors
 from taskhub.kb.tasks.blueprint import kb
 
 __all__ = ["cleaning", "indexing", "kb", "vectors"]
+from taskhub.kb.tasks import annotations
+
+__all__ = ["annotations", "cleaning", "indexing", "kb"]
