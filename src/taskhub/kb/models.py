@@ -1,6 +1,6 @@
 """Every table of the knowledge base, for who needs the whole of `Base.metadata`."""
 
-from taskhub.accounts.models import Tenant
+from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.annotations.models import (
     Annotation,
     AnnotationHit,
@@ -11,13 +11,13 @@ from taskhub.kb.annotations.models import (
 )
 from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
-from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
+    "Account",
     "Annotation",
     "AnnotationHit",
     "AnnotationImport",
@@ -26,18 +26,17 @@ __all__ = [
     "AnnotationVector",
     "App",
     "AppDatasetJoin",
-    "Conversation",
-    "Account",
     "ChildSegment",
+    "Conversation",
     "Dataset",
     "DatasetAutoDisabled",
     "Document",
     "DocumentPart",
     "DocumentState",
     "Embedding",
-    "Message",
     "Invitation",
     "Member",
+    "Message",
     "Segment",
     "SegmentState",
     "SegmentVector512",
