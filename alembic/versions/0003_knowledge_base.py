@@ -14,7 +14,6 @@ depends_on = "0002"
 
 def upgrade() -> None:
     kb = context.config.attributes["kb_schema"]
-    op.execute("CREATE EXTENSION IF NOT EXISTS vector")
     op.execute(f"CREATE SCHEMA IF NOT EXISTS {kb}")
     _datasets(kb)
     _documents(kb)
@@ -85,11 +84,15 @@ def _documents(kb: str) -> None:
             tokens bigint NOT NULL DEFAULT 0,
             enabled boolean NOT NULL DEFAULT true,
             archived boolean NOT NULL DEFAULT false,
-            job_id bigint
+            job_id bigint,
+            metadata jsonb NOT NULL DEFAULT '{{}}'
         )
     """)
     op.execute(f"CREATE INDEX ix_documents_dataset_id ON {kb}.documents (dataset_id, id)")
     op.execute(f"CREATE INDEX ix_documents_tenant_id ON {kb}.documents (tenant_id)")
+    op.execute(f"""
+        CREATE INDEX ix_documents_metadata ON {kb}.documents USING gin (metadata jsonb_path_ops)
+    """)
     op.execute(f"""
         CREATE TABLE {kb}.document_parts (
             document_id bigint NOT NULL
@@ -138,25 +141,6 @@ def _vectors(kb: str) -> None:
         )
     """)
     op.execute(f"CREATE INDEX ix_embeddings_created_at ON {kb}.embeddings (created_at)")
-    op.execute(f"""
-        CREATE TABLE {kb}.segment_vectors_512 (
-            segment_id bigint NOT NULL CONSTRAINT pk_segment_vectors_512 PRIMARY KEY
-                CONSTRAINT fk_segment_vectors_512_segment_id
-                    REFERENCES {kb}.segments ON DELETE CASCADE,
-            dataset_id bigint NOT NULL
-                CONSTRAINT fk_segment_vectors_512_dataset_id
-                    REFERENCES {kb}.datasets ON DELETE CASCADE,
-            model text NOT NULL,
-            vector vector(512) NOT NULL
-        )
-    """)
-    op.execute(
-        f"CREATE INDEX ix_segment_vectors_512_dataset_id ON {kb}.segment_vectors_512 (dataset_id)"
-    )
-    op.execute(f"""
-        CREATE INDEX ix_segment_vectors_512_vector
-        ON {kb}.segment_vectors_512 USING hnsw (vector vector_cosine_ops)
-    """)
 
 
 def _states(kb: str, queue: str) -> None:
@@ -218,8 +202,8 @@ def downgrade() -> None:
     kb = context.config.attributes["kb_schema"]
     op.execute(f"DROP VIEW {kb}.document_states")
     op.execute(f"""
-        DROP TABLE {kb}.segment_vectors_512, {kb}.embeddings, {kb}.segments, {kb}.document_parts,
+        DROP TABLE {kb}.embeddings, {kb}.segments, {kb}.document_parts,
             {kb}.documents, {kb}.datasets, {kb}.tenants
     """)
     op.execute(f"DROP TYPE {kb}.segment_state, {kb}.document_state, {kb}.dataset_technique")
-    # The schema may hold what is not ours; the extension may have been there before.
+    # The schema may hold what is not ours.

@@ -16,7 +16,7 @@ from taskhub.settings import Settings
 # What this version's worker speaks; the database says the lowest it still serves.
 WORKER_VERSION = 1
 # Where each branch ends, so that a worker need not read the scripts: alembic takes 0.3 s to import.
-HEADS = {"queue": "0008", "kb": "0015"}
+HEADS = {"queue": "0008", "kb": "0015", "vectors": "0016"}
 # Not alembic's own name: the schema may be one that the user's alembic keeps its version in.
 VERSION_TABLE = "taskhub_version"
 
@@ -35,7 +35,7 @@ class Report:
 
 
 def upgrade(engine: Engine, settings: Settings) -> Report:
-    """Migrate in one transaction of its own; the knowledge base only where pgvector can be had."""
+    """Migrate in one transaction of its own; vectors get their index only where pgvector can be had."""
     from alembic import command
 
     with engine.connect() as connection:
@@ -43,13 +43,12 @@ def upgrade(engine: Engine, settings: Settings) -> Report:
         refusal = _vector_refusal(connection, settings)
         connection.rollback()
         with _prepared(connection, settings):
-            command.upgrade(_config(settings, connection), "queue@head")
-            if refusal is None:
-                command.upgrade(_config(settings, connection), "kb@head")
+            for branch in ("queue", "kb", *(["vectors"] if refusal is None else [])):
+                command.upgrade(_config(settings, connection), f"{branch}@head")
         after = heads(connection, settings)
         left_out = [_how_to_adopt(s) for s in _not_adopted(connection, settings)]
     if refusal is not None:
-        left_out.append(f"knowledge base left out: {refusal}")
+        left_out.append(f"vectors are compared one and all, without an index: {refusal}")
     return Report(before, after, tuple(left_out))
 
 
@@ -135,6 +134,7 @@ def differences(engine: Engine, settings: Settings) -> list[Any]:
     from taskhub.db import Base
 
     with engine.connect() as connection:
+        has_index = HEADS["vectors"] in heads(connection, settings)
         found = MigrationContext.configure(
             connection,
             opts={
@@ -142,12 +142,19 @@ def differences(engine: Engine, settings: Settings) -> list[Any]:
                 "version_table": VERSION_TABLE,
                 "version_table_schema": settings.schema,
                 "compare_type": True,
+                "include_object": lambda _, name, kind, *__: (
+                    kind != "table" or has_index or not _is_indexed(name)
+                ),
                 "include_name": lambda name, kind, _: (
                     kind != "schema" or name == settings.kb_schema
                 ),
             },
         )
         return list(compare_metadata(found, Base.metadata))
+
+
+def _is_indexed(table: str) -> bool:
+    return table.startswith("vectors_") and table != "vectors_exact"
 
 
 def include_name(name: str | None, kind: str, parents: dict[str, Any]) -> bool:

@@ -12,9 +12,9 @@ from taskhub.accounts.tenants import ensure
 from taskhub.kb.datasets import clean, create
 from taskhub.kb.documents import state
 from taskhub.kb.documents.models import Document
+from taskhub.kb.search import search
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.tasks import indexing
-from taskhub.kb.vectors.search import search
 from taskhub.kb.ways_in import datasets, documents
 from taskhub.queue import Job
 from taskhub.settings import Settings

@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
+from taskhub.cli import embedding
+from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
+from taskhub.cli.search import search
 from taskhub.cli.texts import preview, rule_of_options, rule_options
 from taskhub.queue import Hub
 
@@ -23,6 +26,10 @@ _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column(
 )
 def dataset() -> None:
     """Datasets of the knowledge base."""
+
+
+dataset.add_command(embedding.set_model)
+dataset.add_command(embedding.rebuild)
 
 
 @click.group(
@@ -208,35 +215,5 @@ def document_show(asked: Asked, document_id: int) -> None:
     write_object(asked, found, key="document_id")
 
 
-@document.command(
-    "search", examples=("taskhub document search 'parental leave' --dataset handbook",)
-)
-@click.argument("question")
-@click.option("--dataset", "names", multiple=True, required=True)
-@click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option(
-    "--mode", type=click.Choice(("vector", "text", "hybrid")), default="hybrid", show_default=True
-)
-@click.pass_obj
-def search(
-    asked: Asked, question: str, names: tuple[str, ...], tenant: str, limit: int, mode: str
-) -> None:
-    """The passages that answer a question best."""
-    from taskhub.kb.vectors.search import search as find
-
-    hub, _ = asked.hub()
-    ids = [_dataset_id(hub, name, tenant) for name in names]
-    try:
-        with hub.transaction() as session:
-            hits = find(session, question, ids, limit=limit, mode=mode)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    finally:
-        hub.close()
-    columns = (
-        Column("score", right=True, show=lambda score: f"{score:.2f}"),
-        Column("document_name", "document"),
-        Column("text", "passage", lambda text: " ".join(text.split())[:300], wide=True),
-    )
-    write_rows(asked, hits, columns, key="segment_id")
+document.add_command(search)
+document.add_command(describe)

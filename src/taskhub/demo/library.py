@@ -8,7 +8,7 @@ from taskhub.accounts.tenants import ensure
 from taskhub.demo.stage import DemoBroken, Stage
 from taskhub.kb.datasets import clean, create
 from taskhub.kb.documents.state import Condition, DocumentStatus, statuses
-from taskhub.kb.vectors.search import Hit, search
+from taskhub.kb.search import Hit, search
 from taskhub.kb.ways_in import datasets, documents
 from taskhub.queue import Hub, Job, Status
 

@@ -4,7 +4,7 @@ from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
-from taskhub.kb.vectors.models import Embedding, SegmentVector512
+from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
 __all__ = [
     "Account",
@@ -14,11 +14,12 @@ __all__ = [
     "DocumentPart",
     "DocumentState",
     "Embedding",
+    "ExactVector",
     "Invitation",
     "Member",
     "Segment",
+    "SegmentRefusal",
     "SegmentState",
-    "SegmentVector512",
     "Technique",
     "Tenant",
 ]

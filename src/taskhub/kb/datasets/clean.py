@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Table, delete, func, select, tuple_
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
+from taskhub.db import Base
 from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.models import Document, DocumentPart
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors.models import SegmentVector512
+from taskhub.kb.vectors.store import tables
 
-Key = tuple[int, ...]
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Cleaned:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     name: str
-    keys: tuple[InstrumentedAttribute[int], ...]
+    table: Table
+    keys: tuple[ColumnElement[Any], ...]
     belongs: ColumnElement[bool]
 
 
@@ -58,12 +60,10 @@ def mark_deleted(session: Session, dataset_id: int) -> bool:
 
 def count(session: Session, dataset_id: int) -> dict[str, int]:
     """How many rows of each kind the dataset has: what a clean-up would remove."""
-    counts = {
-        kind.name: session.scalar(
-            select(func.count()).select_from(kind.keys[0].class_).where(kind.belongs)
-        )
-        for kind in _kinds(dataset_id)
-    }
+    counts: dict[str, int | None] = {}
+    for kind in _kinds(session, dataset_id):
+        number = session.scalar(select(func.count()).select_from(kind.table).where(kind.belongs))
+        counts[kind.name] = (counts.get(kind.name) or 0) + (number or 0)
     counts["keywords"] = session.scalar(
         select(func.coalesce(func.sum(func.cardinality(Segment.keywords)), 0)).where(
             Segment.dataset_id == dataset_id
@@ -84,7 +84,7 @@ def clean_batch(
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit}")
     place = place or Place()
-    kinds = _kinds(dataset_id)
+    kinds = _kinds(session, dataset_id)
     kind = kinds[place.kind]
     keys = _keys(session, kind, place.after, limit)
     aside = _remove(session, kind, keys)
@@ -95,20 +95,28 @@ def clean_batch(
     return Cleaned(gone, aside, None if last else Place(place.kind + 1))
 
 
-def _kinds(dataset_id: int) -> list[_Kind]:
+def _kinds(session: Session, dataset_id: int) -> list[_Kind]:
     """From the leaves to the root, so that no batch sets off a large cascade."""
     documents = select(Document.id).where(Document.dataset_id == dataset_id).scalar_subquery()
-    return [
-        _Kind("vectors", (SegmentVector512.segment_id,), SegmentVector512.dataset_id == dataset_id),
-        _Kind("segments", (Segment.id,), Segment.dataset_id == dataset_id),
-        _Kind(
-            "parts",
-            (DocumentPart.document_id, DocumentPart.number),
-            DocumentPart.document_id.in_(documents),
-        ),
-        _Kind("documents", (Document.id,), Document.dataset_id == dataset_id),
-        _Kind("datasets", (Dataset.id,), Dataset.id == dataset_id),
+    segment, part = _table(Segment), _table(DocumentPart)
+    document, dataset = _table(Document), _table(Dataset)
+    vectors = [
+        _Kind("vectors", t, tuple(t.primary_key.columns), t.c.dataset_id == dataset_id)
+        for t in tables(session)
     ]
+    return [
+        *vectors,
+        _Kind("segments", segment, (segment.c.id,), segment.c.dataset_id == dataset_id),
+        _Kind(
+            "parts", part, (part.c.document_id, part.c.number), part.c.document_id.in_(documents)
+        ),
+        _Kind("documents", document, (document.c.id,), document.c.dataset_id == dataset_id),
+        _Kind("datasets", dataset, (dataset.c.id,), dataset.c.id == dataset_id),
+    ]
+
+
+def _table(model: type[Base]) -> Table:
+    return cast(Table, model.__table__)
 
 
 def _keys(session: Session, kind: _Kind, after: Key | None, limit: int) -> list[Key]:
@@ -129,13 +137,9 @@ def _remove(session: Session, kind: _Kind, keys: Sequence[Key]) -> list[tuple[st
 
 def _deleted(session: Session, kind: _Kind, keys: Sequence[Key]) -> str | None:
     """Delete the rows in a savepoint; the reason if the database refuses."""
-    model: Any = kind.keys[0].class_
     try:
         with session.begin_nested():
-            session.execute(
-                delete(model).where(tuple_(*kind.keys).in_(keys)),
-                execution_options={"synchronize_session": False},
-            )
+            session.execute(delete(kind.table).where(tuple_(*kind.keys).in_(keys)))
     except OperationalError:
         raise  # a deadlock or a lost connection says nothing about the row; the job tries again
     except DBAPIError as error:

@@ -48,5 +48,9 @@ class Dataset(Base):
     # A ProcessRule as `stored()` writes it; `datasets.rule` reads it.
     process_rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    # The model whose vectors are being built, and the segment up to which they are; the present
+    # model's name means that its own vectors are built anew.
+    next_model: Mapped[str | None] = mapped_column(Text)
+    built_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Set when its removal was asked for: nothing is added, indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -30,8 +30,16 @@ class Document(Base):
     """One file taken in, readable or not; each stage has the time at which it was last entered."""
 
     __tablename__ = "documents"
-    # Keyset order of a dataset's clean-up and of its listing.
-    __table_args__ = (Index("ix_documents_dataset_id", "dataset_id", "id"),)
+    __table_args__ = (
+        # Keyset order of a dataset's clean-up and of its listing.
+        Index("ix_documents_dataset_id", "dataset_id", "id"),
+        Index(
+            "ix_documents_metadata",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
@@ -73,6 +81,8 @@ class Document(Base):
     process_rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
+    # What its owner says of it, for filters; SQLAlchemy has another use for the name `metadata`.
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
 
 
 class DocumentPart(Base):

@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeEngine
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.models import ChildSegment, Segment
 from taskhub.kb.segments.split import Piece
-from taskhub.kb.segments.words import keywords, words
+from taskhub.kb.segments.words import CONFIGURATION, keywords, words
 
 # No keyword has it: it is a control character.
 _BETWEEN = "\x1f"
@@ -113,7 +113,7 @@ def _insert_segments() -> ReturningInsert[typing.Any]:
         "sha256": rows.c.sha256,
         "answer": rows.c.answer,
         "keywords": func.string_to_array(rows.c.keywords, _BETWEEN),
-        "words": func.to_tsvector("simple", rows.c.words),
+        "words": func.to_tsvector(CONFIGURATION, rows.c.words),
     }
     # The table and not the class: an insert of the ORM with parameters means one row for each.
     table = typing.cast(Table, Segment.__table__)

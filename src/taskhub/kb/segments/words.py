@@ -5,6 +5,9 @@ from collections import Counter
 
 import rjieba
 
+# The text search configuration for `words`: stems English and leaves its stop words out; Chinese
+# words pass as they are. Text and question must go through the same one.
+CONFIGURATION = "english"
 # Nouns, names, verbs and foreign words of rjieba's tags; a text's topic is told by them.
 _TOPICAL = ("n", "v", "eng")
 

