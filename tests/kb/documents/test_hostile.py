@@ -114,7 +114,15 @@ def million_elements(_: Format) -> bytes:
 
 
 def page_of_elements(_: Format) -> bytes:
-    return b"<b>x" * 1_100_000
+    return b"<p>x" * 1_100_000
+
+
+def deep_page(_: Format) -> bytes:
+    return b"<div></x>" * 200_000
+
+
+def page_of_words(_: Format) -> bytes:
+    return b"word " * 4_000_000
 
 
 def open_quote(_: Format) -> bytes:
@@ -142,6 +150,8 @@ CASES += [
 CASES += [(make, Format.DOCX) for make in (deep_markup, million_elements)]
 CASES += [
     (page_of_elements, Format.HTML),
+    (deep_page, Format.HTML),
+    (page_of_words, Format.HTML),
     (open_quote, Format.CSV),
     (pdf_of_too_many_pages, Format.PDF),
 ]
@@ -180,7 +190,13 @@ def test_a_file_that_means_harm_ends_as_a_limit(
     assert seconds < SECONDS
 
 
-def test_a_pdf_that_holds_itself_ends(tmp_path: object) -> None:
+def test_a_long_page_of_paragraphs_that_nobody_closes_is_read() -> None:
+    page = b"<table>" + b"<tr><td>cell<td>cell" * 20_000 + b"</table>" + b"<p>text" * 20_000
+
+    assert "".join(extract(io.BytesIO(page), Format.HTML)).count("cell") == 40_000
+
+
+def test_a_pdf_that_holds_itself_ends() -> None:
     with pytest.raises(BadDocument):
         list(extract(io.BytesIO(hostile.looping_pdf()), Format.PDF))
 

@@ -9,6 +9,7 @@ from taskhub.kb.segments.models import ChildSegment, Segment
 from taskhub.kb.segments.rules import BadRule, ProcessRule
 from taskhub.kb.segments.split import Piece
 from taskhub.kb.segments.store import discard, store
+from taskhub.kb.segments.words import CONFIGURATION
 
 pytestmark = pytest.mark.usefixtures("kb")
 
@@ -28,7 +29,9 @@ def test_pieces_become_rows_with_answers_and_children(session: Session, dataset:
     ]
     assert (stored[1].keywords[:1], stored[2].keywords) == (["otters"], [])
     assert session.scalars(
-        select(Segment.id).where(Segment.words.op("@@")(func.to_tsquery("simple", "otters & swim")))
+        select(Segment.id).where(
+            Segment.words.op("@@")(func.to_tsquery(CONFIGURATION, "otters & swim"))
+        )
     ).all() == [stored[1].id]
     found = session.scalars(select(ChildSegment).order_by(ChildSegment.position)).all()
     assert [(c.segment_id, c.position, c.text, c.tokens) for c in found] == [

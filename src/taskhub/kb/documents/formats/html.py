@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -9,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from taskhub.kb.documents.encoding import BOMS, encoding_of
 from taskhub.kb.documents.failures import BadDocument, Problem
-from taskhub.kb.documents.limits import Limits
+from taskhub.kb.documents.limits import Limits, over
 
 LEFT_OUT = (
     "script, style, noscript, template, nav, aside, footer, form, iframe, svg, head > *:not(title)"
@@ -22,6 +23,46 @@ BLOCKS = (
 _BREAK = "\u2029"
 _DECLARED = re.compile(
     rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-z0-9_\-]{2,40})", re.IGNORECASE
+)
+
+# The tree and its texts take some 25 times the page, and readers may have 512 MB.
+MAX_PAGE_BYTES = 16 << 20
+# For every element a parser looks through those that are open: 80,000 of them take a minute.
+MAX_DEPTH = 10_000
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,40})")
+# These close themselves, or hold nothing.
+_NEVER_DEEP = frozenset(
+    [
+        "p",
+        "li",
+        "dt",
+        "dd",
+        "td",
+        "th",
+        "tr",
+        "tbody",
+        "thead",
+        "tfoot",
+        "colgroup",
+        "option",
+        "optgroup",
+        "rp",
+        "rt",
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+    ]
 )
 
 
@@ -37,8 +78,11 @@ def text_of(content: bytes, limits: Limits) -> str:
     Raises:
         BadDocument: it has no element, or too many for its tree to be held.
     """
+    if len(content) > MAX_PAGE_BYTES:
+        raise over(f"a page must be at most {MAX_PAGE_BYTES:,} bytes, got {len(content):,}")
     page = content.decode(_encoding(io.BytesIO(content)), "replace")
     limits.check("max_elements", page.count("<"), "elements of one page")
+    _check_depth(page)
     tree = LexborHTMLParser(page.replace(_BREAK, "\n"))
     for node in tree.css(LEFT_OUT):
         node.decompose()
@@ -49,6 +93,26 @@ def text_of(content: bytes, limits: Limits) -> str:
         raise BadDocument(Problem.DAMAGED, "damaged html file: it has no element")
     text = re.sub(r"[ \t\r\n\f\xa0]+", " ", tree.root.text())
     return re.sub(rf" ?{_BREAK}[ {_BREAK}]*", "\n\n", text).strip()
+
+
+def _check_depth(page: str) -> None:
+    """Refuse a page with too many elements that nothing closes; it may count some too many."""
+    if page.count("<") <= MAX_DEPTH:
+        return
+    unclosed: Counter[str] = Counter()
+    depth = 0
+    for tag in _TAG.finditer(page):
+        name = tag[2].lower()
+        if name in _NEVER_DEEP:
+            continue
+        if not tag[1]:
+            unclosed[name] += 1
+            depth += 1
+        elif unclosed[name]:
+            unclosed[name] -= 1
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise over(f"a page must be at most {MAX_DEPTH:,} elements deep")
 
 
 def _encoding(file: BinaryIO) -> str:
