@@ -27,7 +27,7 @@ from taskhub.kb.datasets import create
 from taskhub.kb.datasets.clean import count
 from taskhub.kb.documents.models import Document
 from taskhub.kb.search import search
-from taskhub.kb.segments.rules import ProcessRule
+from taskhub.kb.segments.rules import Mode, ProcessRule
 from taskhub.kb.ways_in.datasets import delete_dataset
 from taskhub.kb.ways_in.documents import add_document
 from taskhub.queue import Job
@@ -84,7 +84,7 @@ def _laid_out(url: str, segments: int) -> None:
         tenant = ensure(session, "bench")
         ids = [
             create.create(session, tenant.id, name, embedding_model="hash",
-                          rule=ProcessRule(tokens=50, overlap_tokens=0)).id
+                          rule=ProcessRule(mode=Mode.CUSTOM, tokens=50, overlap_tokens=0)).id
             for name in ("a", "b")
         ]  # fmt: skip
         tenant_id = tenant.id
