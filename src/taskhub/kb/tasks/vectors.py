@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset
-from taskhub.kb.segments.models import Segment
 from taskhub.kb.tasks import endpoint
 from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.vectors import change
