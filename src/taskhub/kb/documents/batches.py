@@ -67,15 +67,12 @@ def batch_status(session: Session, batch_id: int) -> BatchStatus:
     if batch is None:
         raise UnknownBatch(f"batch {batch_id} does not exist; its dataset may have been deleted")
     condition = document_states.c.condition
-    counted: dict[str, int] = dict(
-        session.execute(
-            select(condition, func.count())
-            .where(document_states.c.batch_id == batch_id)
-            .group_by(condition)
-        )
-        .tuples()
-        .all()
+    grouped = session.execute(
+        select(condition, func.count())
+        .where(document_states.c.batch_id == batch_id)
+        .group_by(condition)
     )
+    counted = {Condition(name): number for name, number in grouped}
     done = counted.get(Condition.COMPLETED, 0)
     failed = counted.get(Condition.FAILED, 0) + counted.get(Condition.CANCELLED, 0)
     documents = sum(counted.values())
