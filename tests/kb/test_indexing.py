@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from taskhub import Hub, app
 from taskhub.accounts.models import Tenant
@@ -107,7 +107,8 @@ def test_both_ways_give_the_same_segments(library: Hub, dataset_id: int, tmp_pat
         columns = (Segment.position, Segment.text, Segment.tokens)
         query = select(*columns).where(Segment.document_id == document_id)
         with elsewhere_hub.transaction() as session:
-            return [tuple(row) for row in session.execute(query.order_by(Segment.position))]
+            found = session.execute(query.order_by(Segment.position))
+            return [(row.position, row.text, row.tokens) for row in found]
 
     assert rows(here) == rows(elsewhere)
     assert len(rows(here)) > 10
@@ -184,7 +185,7 @@ def test_other_bytes_with_the_same_text_keep_segments_and_vectors(
     with hub.transaction() as session:
         # As a sync does that found the file saved again with another line end.
         session.execute(update(Document).values(sha256="changed"))
-        session.execute(Embedding.__table__.delete())
+        session.execute(delete(Embedding))
     embedded = count_embedded(monkeypatch)
 
     job_id = documents.index_again(hub, document_id)
