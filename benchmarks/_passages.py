@@ -77,7 +77,7 @@ def questions(url: str, number: int, seed: int = 6) -> list[Question]:
         register_vector(connection)
         rows = connection.execute(
             "SELECT s.text, v.vector FROM taskhub_kb.segments AS s "
-            "JOIN taskhub_kb.segment_vectors_512 AS v ON v.segment_id = s.id "
+            "JOIN taskhub_kb.vectors_512 AS v ON v.segment_id = s.id "
             "ORDER BY hashint8(s.id) LIMIT %s",
             (number,),
         ).fetchall()
@@ -140,13 +140,13 @@ def _copy(connection: psycopg.Connection[Any], world: World, datasets: dict[str,
             for position, (text, vector) in enumerate(zip(passages, made, strict=True)):
                 segment_id += 1
                 texts.append((segment_id, number + 1, dataset_id, position, text))
-                vectors.append((segment_id, dataset_id, MODEL, vector))
+                vectors.append((segment_id, 0, MODEL, dataset_id, vector))
         _copy_texts(connection, texts)
         with connection.cursor().copy(
-            "COPY taskhub_kb.segment_vectors_512 (segment_id, dataset_id, model, vector) "
+            "COPY taskhub_kb.vectors_512 (segment_id, part, model, dataset_id, vector) "
             "FROM STDIN WITH (FORMAT BINARY)"
         ) as copy:
-            copy.set_types(["int8", "int8", "text", "vector"])
+            copy.set_types(["int8", "int4", "text", "int8", "vector"])
             for row in vectors:
                 copy.write_row(row)
         progress(f"{segment_id} of {world.passages} passages")
@@ -186,7 +186,7 @@ def _dropped_indexes(connection: psycopg.Connection[Any]) -> list[str]:
         "SELECT c.oid::regclass::text, pg_get_indexdef(c.oid) FROM pg_class AS c "
         "JOIN pg_index AS i ON i.indexrelid = c.oid JOIN pg_class AS t ON t.oid = i.indrelid "
         "WHERE t.relnamespace = 'taskhub_kb'::regnamespace "
-        "AND t.relname IN ('segments', 'segment_vectors_512') "
+        "AND t.relname IN ('segments', 'vectors_512') "
         "AND NOT i.indisprimary AND NOT i.indisunique"
     ).fetchall()
     for name, _ in rows:

@@ -27,6 +27,7 @@ def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dic
     from taskhub import app, settings
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create
+    from taskhub.kb.segments.rules import ProcessRule
     from taskhub.kb.ways_in import documents
 
     vectors_of(model)
@@ -35,7 +36,7 @@ def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dic
         tenant = ensure(session, "bench").id
         dataset_id = create.create(
             session, tenant, "bench", embedding_model=model,
-            segment_tokens=tokens, segment_overlap_tokens=overlap,
+            rule=ProcessRule(tokens=tokens, overlap_tokens=overlap),
         ).id  # fmt: skip
     began, cpu = time.perf_counter(), _cpu()
     for path in files(folder):
@@ -61,14 +62,12 @@ def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dic
 
 def alone(_: str, folder: str, model: str, tokens: int, overlap: int) -> dict[str, Any]:
     """The embedder by itself over the segments' texts of the same splitter, on one process."""
-    from taskhub.kb.segments.split import split
+    from taskhub.kb.segments.cut import cut
+    from taskhub.kb.segments.rules import ProcessRule
 
+    rule = ProcessRule(tokens=tokens, overlap_tokens=overlap)
     made = vectors_of(model)
-    texts = [
-        piece.text
-        for path in files(folder)
-        for piece in split([path.read_text()], tokens=tokens, overlap=overlap)
-    ]
+    texts = [piece.text for path in files(folder) for piece in cut([path.read_text()], rule)]
     distinct = list(dict.fromkeys(texts))
     began, cpu = time.perf_counter(), _cpu()
     for start in range(0, len(distinct), 64):

@@ -30,8 +30,29 @@ def upgrade() -> None:
     op.execute(
         f"CREATE INDEX ix_vectors_exact_dataset_id ON {kb}.vectors_exact (dataset_id, model)"
     )
+    _changes(kb)
+
+
+def _changes(kb: str) -> None:
+    op.execute(f"""
+        ALTER TABLE {kb}.datasets
+            ADD COLUMN next_model text,
+            ADD COLUMN built_to bigint NOT NULL DEFAULT 0
+    """)
+    op.execute(f"""
+        CREATE TABLE {kb}.segment_refusals (
+            segment_id bigint NOT NULL CONSTRAINT pk_segment_refusals PRIMARY KEY
+                CONSTRAINT fk_segment_refusals_segment_id
+                    REFERENCES {kb}.segments ON DELETE CASCADE,
+            model text NOT NULL,
+            sha256 text NOT NULL,
+            reason text NOT NULL
+        )
+    """)
 
 
 def downgrade() -> None:
     kb = context.config.attributes["kb_schema"]
+    op.execute(f"DROP TABLE {kb}.segment_refusals")
+    op.execute(f"ALTER TABLE {kb}.datasets DROP COLUMN next_model, DROP COLUMN built_to")
     op.execute(f"DROP TABLE {kb}.vectors_exact")

@@ -27,12 +27,8 @@ def upgrade() -> None:
             created_at timestamptz NOT NULL DEFAULT now()
         )
     """)
-    op.execute(
-        f"CREATE INDEX ix_document_batches_tenant_id ON {kb}.document_batches (tenant_id)"
-    )
-    op.execute(
-        f"CREATE INDEX ix_document_batches_dataset_id ON {kb}.document_batches (dataset_id)"
-    )
+    op.execute(f"CREATE INDEX ix_document_batches_tenant_id ON {kb}.document_batches (tenant_id)")
+    op.execute(f"CREATE INDEX ix_document_batches_dataset_id ON {kb}.document_batches (dataset_id)")
     op.execute(f"""
         ALTER TABLE {kb}.documents
             ADD COLUMN text_sha256 text,

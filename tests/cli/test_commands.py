@@ -176,9 +176,28 @@ def test_a_dataset_is_filled_searched_and_cleaned(process: Run, kb: None, tmp_pa
     found = process(
         "document", "search", "Where is the key?", "--dataset", "house", "-o", "json", **built_in
     )
+    narrowed = process(
+        *("document", "search", "key", "--dataset", "house", "--meta", "year=2025"), **built_in
+    )
+    described = process("document", "describe", "1", "year=2025", "-o", "json", **built_in)
+    fitting = process(
+        *("document", "search", "key", "--dataset", "house", "--meta", "year=2025"), **built_in
+    )
+    unknown = process("document", "search", "key", "--dataset", "shed", **built_in)
+    nobody = process("document", "search", "key", "--dataset", "house", "--tenant", "x", **built_in)
+    misread = process(
+        *("document", "search", "key", "--dataset", "house", "--meta", "year"), **built_in
+    )
     dry = process("dataset", "clean", "house", "--dry-run", "-o", "json", **built_in)
 
     assert added.returncode == 7, added.stderr
     assert [row["state"] for row in json.loads(added.stdout)] == ["waiting", "error"]
     assert json.loads(found.stdout)[0]["document_name"] == "a.md", found.stderr
+    assert (narrowed.returncode, narrowed.stdout.count("\n")) == (0, 1), narrowed.stderr
+    assert json.loads(described.stdout)["metadata"] == {"year": 2025}, described.stderr
+    assert "a.md" in fitting.stdout, fitting.stderr
+    assert unknown.returncode == nobody.returncode == 1
+    assert "dataset 'shed' of tenant 'default' does not exist" in unknown.stderr
+    assert misread.returncode == 2
+    assert "must look like KEY=VALUE, got 'year'" in misread.stderr
     assert json.loads(dry.stdout)["segments"] == 1

@@ -13,6 +13,7 @@ from taskhub.accounts.tenants import ensure
 from taskhub.kb.datasets import create
 from taskhub.kb.documents import state
 from taskhub.kb.documents.state import Condition
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.ways_in import documents
 from taskhub.queue.jobs import Job
 from taskhub.settings import Settings
@@ -116,11 +117,12 @@ def library(cluster: Cluster, programs: list[Program], tmp_path: Path) -> Iterat
             ensure(session, "test").id,
             "house",
             embedding_model="hash",
-            segment_tokens=50,
-            segment_overlap_tokens=10,
+            rule=ProcessRule(tokens=50, overlap_tokens=10),
         ).id
     path = tmp_path / "book.txt"
-    path.write_text("".join(f"Sentence {n} of the book tells of key {n * 7}.\n" for n in range(1200)))
+    path.write_text(
+        "".join(f"Sentence {n} of the book tells of key {n * 7}.\n" for n in range(1200))
+    )
 
     def start() -> Program:
         program = Program("library.py", cluster.url, log=tmp_path / f"worker-{len(programs)}.log")

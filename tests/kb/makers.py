@@ -30,14 +30,20 @@ def make_indexed(
     session: Session, dataset: Dataset, *texts: str, model: Embedder | None = None
 ) -> Document:
     """A completed document whose segments are these texts."""
-    document = add(session, dataset, name=f"document-{next(_numbers)}.txt", content=b"x")
-    stages.start(session, document)
-    store(session, document, [Piece(text, len(text) // 4 + 1) for text in texts], 0)
-    stages.enter(session, document, DocumentState.INDEXING)
+    document = make_waiting(session, dataset, *texts)
     if model is None and dataset.technique is Technique.HIGH_QUALITY:
         model = embedder(dataset.embedding_model)
     index(session, document.id, model, limit=1000)
     session.refresh(document)
     stages.complete(session, document)
     session.refresh(document)
+    return document
+
+
+def make_waiting(session: Session, dataset: Dataset, *texts: str) -> Document:
+    """A document whose segments are these texts, and wait for their vectors."""
+    document = add(session, dataset, name=f"document-{next(_numbers)}.txt", content=b"x")
+    stages.start(session, document)
+    store(session, document, [Piece(text, len(text) // 4 + 1) for text in texts], 0)
+    stages.enter(session, document, DocumentState.INDEXING)
     return document

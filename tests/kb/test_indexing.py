@@ -15,6 +15,7 @@ from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents import batches, state
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.models import Segment
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.vectors.embedders import HashEmbedder
 from taskhub.kb.vectors.models import Embedding
 from taskhub.kb.ways_in import documents
@@ -160,7 +161,9 @@ def test_another_size_of_segments_is_a_change(
     work(library)
     before = len(segment_ids(library))
     with library.transaction() as session:
-        session.execute(update(Dataset).values(segment_tokens=100, segment_overlap_tokens=0))
+        session.execute(
+            update(Dataset).values(process_rule=ProcessRule(tokens=100, overlap_tokens=0).stored())
+        )
 
     assert documents.index_dataset_again(library, dataset_id) == documents.Again(0, 1)
     work(library)

@@ -8,9 +8,13 @@ from typing import Any
 
 import click
 
+from taskhub.cli import embedding
+from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
+from taskhub.cli.search import search
+from taskhub.cli.texts import preview, rule_of_options, rule_options
 from taskhub.queue import Hub
 
 TENANT = "default"
@@ -22,6 +26,10 @@ _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column(
 )
 def dataset() -> None:
     """Datasets of the knowledge base."""
+
+
+dataset.add_command(embedding.set_model)
+dataset.add_command(embedding.rebuild)
 
 
 @click.group(
@@ -36,6 +44,9 @@ def document() -> None:
     """Documents of the knowledge base."""
 
 
+document.add_command(preview)
+
+
 def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
@@ -47,19 +58,28 @@ def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
         return found.id
 
 
-@dataset.command("create", examples=("taskhub dataset create handbook",))
+@dataset.command(
+    "create",
+    examples=(
+        "taskhub dataset create handbook",
+        "taskhub dataset create faq --mode qa",
+        "taskhub dataset create laws --mode parent_child --tokens 1000 --child-tokens 120",
+    ),
+)
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)
 @click.option("--economy", is_flag=True, help="Words only, no vectors.")
+@rule_options
 @click.pass_obj
-def create(asked: Asked, name: str, tenant: str, economy: bool) -> None:
-    """Make an empty dataset."""
+def create(asked: Asked, /, name: str, tenant: str, economy: bool, **chosen: Any) -> None:
+    """Make an empty dataset, and say how its documents are cut."""
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
     from taskhub.kb.datasets.models import Technique
 
     hub, _ = asked.hub()
     settings = hub.settings
+    rule = rule_of_options(settings, chosen)
     try:
         with hub.transaction() as session:
             made = datasets.create(
@@ -68,8 +88,7 @@ def create(asked: Asked, name: str, tenant: str, economy: bool) -> None:
                 name,
                 embedding_model=settings.embedder,
                 technique=Technique.ECONOMY if economy else Technique.HIGH_QUALITY,
-                segment_tokens=settings.segment_tokens,
-                segment_overlap_tokens=settings.segment_overlap_tokens,
+                rule=rule,
             )
             told = {"id": made.id, "name": made.name}
     except ValueError as error:
@@ -229,9 +248,7 @@ def document_batch(asked: Asked, batch_id: int) -> None:
 @click.option("--force", is_flag=True, help="Also what has not changed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def document_index(
-    asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool
-) -> None:
+def document_index(asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool) -> None:
     """Index a dataset's documents again, those alone whose file, sizes or model have changed."""
     from taskhub.kb.ways_in import documents as ways_in
 
@@ -246,35 +263,5 @@ def document_index(
     write_object(asked, again, key="deferred")
 
 
-@document.command(
-    "search", examples=("taskhub document search 'parental leave' --dataset handbook",)
-)
-@click.argument("question")
-@click.option("--dataset", "names", multiple=True, required=True)
-@click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option(
-    "--mode", type=click.Choice(("vector", "text", "hybrid")), default="hybrid", show_default=True
-)
-@click.pass_obj
-def search(
-    asked: Asked, question: str, names: tuple[str, ...], tenant: str, limit: int, mode: str
-) -> None:
-    """The passages that answer a question best."""
-    from taskhub.kb.search import search as find
-
-    hub, _ = asked.hub()
-    ids = [_dataset_id(hub, name, tenant) for name in names]
-    try:
-        with hub.transaction() as session:
-            hits = find(session, question, ids, limit=limit, mode=mode)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    finally:
-        hub.close()
-    columns = (
-        Column("score", right=True, show=lambda score: f"{score:.2f}"),
-        Column("document_name", "document"),
-        Column("text", "passage", lambda text: " ".join(text.split())[:300], wide=True),
-    )
-    write_rows(asked, hits, columns, key="segment_id")
+document.add_command(search)
+document.add_command(describe)

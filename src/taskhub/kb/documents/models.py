@@ -84,6 +84,8 @@ class Document(Base):
     batch_id: Mapped[int | None] = mapped_column(
         ForeignKey("document_batches.id", ondelete="SET NULL"), index=True
     )
+    # How it is cut where that differs from its dataset's way.
+    process_rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     # What its owner says of it, for filters; SQLAlchemy has another use for the name `metadata`.

@@ -1,9 +1,12 @@
 """Whether a document is indexed as it would be again: then nothing is done, and nothing embedded."""
 
+import json
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset, Technique
+from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents import stages
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.segments.models import Segment, SegmentState
@@ -15,8 +18,8 @@ READER = 1
 def way(dataset: Dataset, document: Document) -> str:
     """All that decides, beside the text, what a document's segments and vectors are."""
     model = "words" if dataset.technique is Technique.ECONOMY else dataset.embedding_model
-    sizes = f"{dataset.segment_tokens}/{dataset.segment_overlap_tokens}"
-    return f"reader {READER}, {document.format}, {sizes} tokens, {model}"
+    rule = json.dumps(rule_of(dataset, document).stored(), sort_keys=True)
+    return f"reader {READER}, {document.format}, {rule}, {model}"
 
 
 def is_current(dataset: Dataset, document: Document) -> bool:

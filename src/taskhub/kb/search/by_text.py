@@ -5,7 +5,7 @@ from functools import cache
 from math import log
 from typing import Any
 
-from sqlalchemy import Float, Integer, Row, Select, Text, bindparam, cast, func, select, true
+from sqlalchemy import CTE, Float, Integer, Row, Select, Text, bindparam, cast, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.orm import Session
 
@@ -21,19 +21,21 @@ LENGTH = 0.5
 # So many, those with the most and rarest words, are compared word by word.
 RANKED = 50
 # No look into the index brings more, also where the statistics are wrong or not there yet.
-MOST_POSTINGS = 2_000
+MOST_POSTINGS = SMALL
 
 
-def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: int) -> list[Match]:
+def by_text(
+    session: Session, question: str, scope: Scope, *, depth: int, size: int | None
+) -> list[Match]:
     """Up to `depth` findable segments that hold words of the question, the best first.
 
-    `size` is the scope's. In a large scope rare words find the candidates and common ones help to
-    rank them, so that the cost does not grow with the number of segments that hold a common word.
+    `size` is the scope's, None if it is large. There, rare words find the candidates and common
+    ones help to rank them: the cost does not grow with the segments that hold a common word.
     """
     asked = terms(session, question)
     if not asked:
         return []
-    looked_up = probes(asked, everything=size <= SMALL)
+    looked_up = probes(asked, everything=size is not None and size <= SMALL)
     given = {
         "queries": [probe.query for probe in looked_up],
         "lexemes": [term.lexeme for term in asked],
@@ -47,7 +49,7 @@ def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: 
         for number, probe in enumerate(looked_up, start=1)
         if len(probe.lexemes) == 1
     }
-    total = size if size <= SMALL else max(asked[0].rows, size, *found.values())
+    total = size or max(asked[0].rows, *found.values(), 0)
     weights = {
         term.lexeme: _weight(found.get(term.lexeme, term.share * total), total) for term in asked
     }
@@ -57,6 +59,44 @@ def by_text(session: Session, question: str, scope: Scope, *, depth: int, size: 
 @cache
 def _best(shape: Shape) -> Select[Any]:
     """Segments with their counts of the asked words; and how many each probe found, in every row."""
+    posting = _postings(shape)
+    held = cast(func.count(), Float)
+    counted = (
+        select(posting.c.number, held.label("held"), func.ln(1 + 1_000_000 / held).label("rarity"))
+        .group_by(posting.c.number)
+        .cte("counted")
+    )
+    summed = (
+        select(posting.c.id, func.min(posting.c.document_id).label("document_id"))
+        .join(counted, counted.c.number == posting.c.number)
+        .group_by(posting.c.id)
+        .order_by(func.sum(counted.c.rarity).desc(), posting.c.id)
+        .subquery("summed")
+    )
+    # With a limit of its own the document is looked up segment by segment, until `most` are found.
+    shown = (
+        select(Document.id)
+        .where(Document.id == summed.c.document_id, *documents(shape))
+        .limit(1)
+        .lateral("shown")
+    )
+    most = bindparam("most", type_=Integer)
+    best = select(summed.c.id).join(shown, true()).limit(most).cte("best")
+    held_by_number = select(func.json_object_agg(counted.c.number, counted.c.held))
+    return (
+        select(
+            best.c.id,
+            Segment.tokens,
+            _counts().label("counts"),
+            held_by_number.scalar_subquery().label("held"),
+        )
+        .select_from(best)
+        .join(Segment, Segment.id == best.c.id)
+    )
+
+
+def _postings(shape: Shape) -> CTE:
+    """What each probe, by its number, finds."""
     queries = cast(bindparam("queries", type_=ARRAY(Text)), ARRAY(TSQUERY))
     probe = (
         func.unnest(queries)
@@ -69,47 +109,11 @@ def _best(shape: Shape) -> Select[Any]:
         .limit(MOST_POSTINGS)
         .lateral("matching")
     )
-    posting = (
+    return (
         select(probe.c.number, matching.c.id, matching.c.document_id)
         .select_from(probe)
         .join(matching, true())
         .cte("posting")
-    )
-    held = cast(func.count(), Float)
-    counted = (
-        select(posting.c.number, held.label("held"), func.ln(1 + 1_000_000 / held).label("rarity"))
-        .group_by(posting.c.number)
-        .cte("counted")
-    )
-    total = func.sum(counted.c.rarity)
-    summed = (
-        select(posting.c.id, func.min(posting.c.document_id).label("document_id"))
-        .join(counted, counted.c.number == posting.c.number)
-        .group_by(posting.c.id)
-        .order_by(total.desc(), posting.c.id)
-        .subquery("summed")
-    )
-    # With a limit of its own the document is looked up segment by segment, until `most` are found.
-    shown = (
-        select(Document.id)
-        .where(Document.id == summed.c.document_id, *documents())
-        .limit(1)
-        .lateral("shown")
-    )
-    best = (
-        select(summed.c.id).join(shown, true()).limit(bindparam("most", type_=Integer)).cte("best")
-    )
-    return (
-        select(
-            best.c.id,
-            Segment.tokens,
-            _counts().label("counts"),
-            select(func.json_object_agg(counted.c.number, counted.c.held))
-            .scalar_subquery()
-            .label("held"),
-        )
-        .select_from(best)
-        .join(Segment, Segment.id == best.c.id)
     )
 
 

@@ -7,43 +7,62 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.search.fusion import Match
-from taskhub.kb.search.scope import SMALL, Scope, Shape, among, segment_ids
+from taskhub.kb.search.scope import Scope, Shape, among, segment_ids
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors.embed import NoVector, embed
-from taskhub.kb.vectors.embedders import embedder
+from taskhub.kb.vectors.binary import Vector
+from taskhub.kb.vectors.embed import NoVector, cached, key_of, make
+from taskhub.kb.vectors.embedders import Embedder
 from taskhub.kb.vectors.store import store
+
+# An index that is asked for more finds it slowly; then looking at each is no worse.
+MOST_WANTED = 5_000
 
 
 def by_vector(
-    session: Session, question: str, scope: Scope, model_name: str, *, depth: int, size: int
+    session: Session, question: str, scope: Scope, model: Embedder, *, depth: int, size: int | None
 ) -> list[Match]:
     """Up to `depth` findable segments, the nearest first; scores are 1 - cosine distance.
 
-    `size` is the scope's. Reads in the caller's transaction and sets HNSW options for its rest.
+    `size` is the scope's, None if it is large. Sets HNSW options for the rest of the transaction.
 
     Raises:
         ValueError: the model makes no vector of the question.
     """
-    vector = embed(session, [question], embedder(model_name))[0]
-    if isinstance(vector, NoVector):
-        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
-    each = any(scope.shape) or size <= SMALL
+    vector = _vector(session, question, model)
+    each = size is not None
     wanted = depth
     while True:
         nearest = store(session).nearest(
-            session, vector, model_name, scope.values["dataset_ids"], wanted,
+            session,
+            vector,
+            model.name,
+            scope.dataset_ids,
+            wanted,
             segment_ids=segment_ids(scope.shape) if each else None,
             values=scope.values if each else {},
-        )  # fmt: skip
+        )
         distances: dict[int, float] = {}
         for segment_id, distance in nearest:
             distances.setdefault(segment_id, distance)  # a parent counts by its nearest child
         findable = set(distances) if each else _findable(session, scope, distances)
         found = [Match(i, 1 - d) for i, d in distances.items() if i in findable]
-        # What is disabled or archived took places: look further, until the store has no more.
-        if len(found) >= depth or len(nearest) < wanted:
-            return found[:depth]
+        if len(found) >= depth or (each and len(nearest) < wanted):
+            # Equal distances in one order always: pages must fit each other.
+            return sorted(found, key=lambda match: (-match.score, match.segment_id))[:depth]
+        # What is disabled or archived took places, or the index gave up before it came to these
+        # datasets: look further, at last at each one, which is slow and right.
+        each = each or len(nearest) < wanted or wanted > MOST_WANTED
         wanted *= 4
+
+
+def _vector(session: Session, question: str, model: Embedder) -> Vector:
+    """From the cache if a text like this was embedded; a search adds nothing to it."""
+    key = key_of(question)
+    known = cached(session, [key], model) or make({key: question}, model)
+    vector = known[key]
+    if isinstance(vector, NoVector):
+        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
+    return vector
 
 
 def _findable(session: Session, scope: Scope, ids: Iterable[int]) -> set[int]:

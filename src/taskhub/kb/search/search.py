@@ -2,6 +2,7 @@
 
 import enum
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,15 @@ from taskhub.kb.search.by_vector import by_vector
 from taskhub.kb.search.fusion import WORDS_WEIGHT, Match, fused
 from taskhub.kb.search.scope import Scope, among
 from taskhub.kb.segments.models import Segment
+from taskhub.kb.vectors.embedders import embedder
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointFailed
+from taskhub.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 MOST_HITS = 1_000
 MOST_CHARACTERS = 10_000
+DEPTHS = (50, 200, 2 * MOST_HITS)
 
 
 _DATASETS = (
@@ -77,6 +84,7 @@ def search(
     document_ids: Sequence[int] | None = None,
     metadata: Mapping[str, Any] | None = None,
     timeout_seconds: float = 10.0,
+    settings: Settings | None = None,
 ) -> list[Hit]:
     """The passages that fit the question best, the best one first; the first `offset` are left out.
 
@@ -85,8 +93,11 @@ def search(
     or belong to another tenant than `tenant_id` are passed over. `document_ids` and `metadata`
     narrow the search: a document fits if its metadata contains all of the given.
 
-    Reads what the caller's transaction sees, and writes nothing: options are set, and the
-    question's vector is kept, behind a savepoint that is rolled back. Needs 2 to 6 statements.
+    `settings` name the endpoint of models that are not local. While it cannot answer, a hybrid
+    search goes by words alone, and the log says so.
+
+    Reads what the caller's transaction sees and writes nothing. Options are set behind a savepoint,
+    so that they and any error end with the search.
 
     Raises:
         ValueError: the question is empty or too long, limit or offset do not fit, the mode is
@@ -95,18 +106,13 @@ def search(
     """
     mode = _mode(mode)
     question = _question(question)
-    if not 1 <= limit <= MOST_HITS - offset or offset < 0:
-        raise ValueError(
-            f"limit must be 1 or more, offset 0 or more, and both together at most {MOST_HITS}, "
-            f"got limit {limit} and offset {offset}"
-        )
-    if not timeout_seconds > 0:
-        raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
+    _check(limit, offset, timeout_seconds)
     _check_metadata(metadata)
     with _on_the_side(session, timeout_seconds):
         datasets = _datasets(session, dataset_ids, tenant_id)
         narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
-        lists = _lists(session, question, datasets, mode, most=limit + offset, narrowed=narrowed)
+        asked = _Asked(question, mode, limit + offset, narrowed, settings)
+        lists = _lists(session, asked, datasets)
         best = lists[0][1] if len(lists) == 1 else fused(lists)
         return _hits(session, best[offset : offset + limit])
 
@@ -130,11 +136,24 @@ def _question(question: str) -> str:
     return clean
 
 
+def _check(limit: int, offset: int, timeout_seconds: float) -> None:
+    if not 1 <= limit <= MOST_HITS - offset or offset < 0:
+        raise ValueError(
+            f"limit must be 1 or more, offset 0 or more, and both together at most {MOST_HITS}, "
+            f"got limit {limit} and offset {offset}"
+        )
+    if not timeout_seconds > 0:
+        raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
+
+
 def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
     try:
-        json.dumps(metadata, allow_nan=False)
+        told = json.dumps(dict(metadata or {}), allow_nan=False, ensure_ascii=False)
+        told.encode()
     except (TypeError, ValueError) as error:
         raise ValueError(f"metadata must be a JSON object, got {metadata!r}: {error}") from None
+    if "\\u0000" in told:
+        raise ValueError(f"metadata must hold no NUL, got {metadata!r}")
 
 
 def _given(ids: Sequence[int] | None) -> tuple[int, ...] | None:
@@ -168,42 +187,63 @@ def _datasets(
     return session.scalars(_DATASETS, given).all()
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    question: str
+    mode: Mode
+    most: int
+    narrowed: dict[str, Any]
+    settings: Settings | None
+
+
 def _lists(
-    session: Session,
-    question: str,
-    datasets: Sequence[Dataset],
-    mode: Mode,
-    *,
-    most: int,
-    narrowed: dict[str, Any],
+    session: Session, asked: _Asked, datasets: Sequence[Dataset]
 ) -> list[tuple[float, list[Match]]]:
     """The rankings that are not empty, each with its weight."""
     by_words: list[int] = []
     by_model: dict[str, list[int]] = {}
     for dataset in datasets:
         economy = dataset.technique is Technique.ECONOMY
-        if economy or mode is not Mode.VECTOR:
+        if economy or asked.mode is not Mode.VECTOR:
             by_words.append(dataset.id)
-        if mode is not Mode.TEXT and not economy:
+        if asked.mode is not Mode.TEXT and not economy:
             by_model.setdefault(dataset.embedding_model, []).append(dataset.id)
     # Fusion looks deeper than it answers: a passage may be second in one list and tenth in another.
-    depth = most if len(by_model) + bool(by_words) == 1 else max(2 * most, 50)
-    sizes: dict[tuple[int, ...], int] = {}
+    # In steps, because with another depth the order is another one, and pages would not fit.
+    deeper = next(depth for depth in DEPTHS if depth >= 2 * asked.most)
+    depth = asked.most if len(by_model) + bool(by_words) == 1 else deeper
+    known: dict[tuple[int, ...], tuple[Scope, int | None]] = {}
 
-    def sized(ids: list[int]) -> tuple[Scope, int]:
-        scope = Scope(dataset_ids=tuple(ids), **narrowed)
-        if scope.dataset_ids not in sizes:
-            sizes[scope.dataset_ids] = scope.size(session)
-        return scope, sizes[scope.dataset_ids]
+    def sized(ids: list[int]) -> tuple[Scope, int | None]:
+        if tuple(ids) not in known:
+            scope = Scope(dataset_ids=tuple(ids), **asked.narrowed).resolved(session)
+            known[tuple(ids)] = scope, scope.size(session)
+        return known[tuple(ids)]
 
     lists: list[tuple[float, list[Match]]] = []
     for model, ids in by_model.items():
         scope, size = sized(ids)
-        lists.append((1.0, by_vector(session, question, scope, model, depth=depth, size=size)))
+        embedding = embedder(model, asked.settings)
+        with _tolerated(model, asked.mode):
+            found = by_vector(session, asked.question, scope, embedding, depth=depth, size=size)
+            lists.append((1.0, found))
     if by_words:
         scope, size = sized(by_words)
-        lists.append((WORDS_WEIGHT, by_text(session, question, scope, depth=depth, size=size)))
+        lists.append(
+            (WORDS_WEIGHT, by_text(session, asked.question, scope, depth=depth, size=size))
+        )
     return [(weight, ranked) for weight, ranked in lists if ranked] or [(1.0, [])]
+
+
+@contextmanager
+def _tolerated(model: str, mode: Mode) -> Iterator[None]:
+    """In hybrid mode an endpoint that cannot answer now is no reason to find nothing."""
+    try:
+        yield
+    except (EndpointBusy, EndpointFailed) as error:
+        if mode is not Mode.HYBRID:
+            raise
+        logger.warning("search by words alone", extra={"model": model, "reason": str(error)})
 
 
 def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:

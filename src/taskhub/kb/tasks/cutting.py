@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset
+from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents import sameness, stages
 from taskhub.kb.documents.add import read_again
-from taskhub.kb.documents.clean import clean
-from taskhub.kb.documents.deadline import within
-from taskhub.kb.documents.extract import Format, extract
+from taskhub.kb.documents.extract import Format
 from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.fetch import fetch
+from taskhub.kb.documents.limits import Limits
 from taskhub.kb.documents.models import Document, DocumentState
+from taskhub.kb.documents.read import read
 from taskhub.kb.documents.spool import Spool
-from taskhub.kb.segments.split import Piece, split
+from taskhub.kb.segments.cut import cut as pieces_of
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.segments.store import discard, store
 from taskhub.kb.tasks.steps import step, stop_if_asked
 from taskhub.queue import Context
@@ -44,12 +46,13 @@ def begin(ctx: Context, session: Session, document: Document) -> None:
     stages.start(session, document)
 
 
-def cut_at_once(session: Session, document: Document) -> bool:
+def cut_at_once(ctx: Context, session: Session, document: Document) -> bool:
     """Cut a small text within the caller's step; False, and nothing done, if it had many segments."""
     with io.BytesIO() as file:
         fetch(session, document.id, file)
         kind = Format(document.format or "")
-        blocks = [clean(block) for block in extract(file, kind)]
+        rule = _rule(session, document)
+        blocks = list(read(file, kind, rule, Limits.of(ctx.hub.settings)))
     digest = _digest(blocks)
     document.characters = sum(map(len, blocks))
     if sameness.keep_segments(session, document, digest):
@@ -58,7 +61,9 @@ def cut_at_once(session: Session, document: Document) -> bool:
     if discard(session, document.id, DISCARD_SEGMENTS) == DISCARD_SEGMENTS:
         return False
     document.text_sha256 = digest
-    store(session, document, list(_pieces(session, document, kind, iter(blocks))), 0)
+    is_markdown = kind is Format.MARKDOWN
+    pieces = pieces_of(blocks, rule, markdown=is_markdown, left_out=ctx.log.warning)
+    store(session, document, list(pieces), 0)
     stages.pass_through(session, document)
     _enter_indexing(session, document, kind)
     return True
@@ -66,35 +71,35 @@ def cut_at_once(session: Session, document: Document) -> bool:
 
 def cut(ctx: Context, document_id: int) -> None:
     """Cut a file of any size, in steps of bounded size, with its text on disk."""
-    settings = ctx.hub.settings
+    hashed = hashlib.sha256()
     with tempfile.TemporaryFile() as file:
         with step(ctx, document_id) as (session, document):
             fetch(session, document_id, file)
             kind = Format(document.format or "")
-        read = within(extract(file, kind), settings.parse_seconds, "parse_seconds")
-        with Spool(_watched(ctx, read, "reading")) as raw:
-            with step(ctx, document_id) as (session, document):
-                stages.enter(session, document, DocumentState.CLEANING)
-            hashed = hashlib.sha256()
-            text = Spool(_hashed((clean(block) for block in raw.blocks()), hashed))
+            rule = _rule(session, document)
+        # Reading cleans as it goes, so that the text is written to disk once.
+        blocks = read(file, kind, rule, Limits.of(ctx.hub.settings))
+        text = Spool(_hashed(_watched(ctx, blocks), hashed))
     with text:
         with step(ctx, document_id) as (session, document):
             document.characters = text.characters
+            stages.enter(session, document, DocumentState.CLEANING)
+        with step(ctx, document_id) as (session, document):
             if sameness.keep_segments(session, document, hashed.hexdigest()):
                 return
             sameness.forget(document)
             stages.enter(session, document, DocumentState.SPLITTING)
         _discard(ctx, document_id)
-        _store(ctx, document_id, text, kind)
+        _store(ctx, document_id, text, kind, rule)
     with step(ctx, document_id) as (session, document):
         document.text_sha256 = hashed.hexdigest()
         _enter_indexing(session, document, kind)
 
 
-def _store(ctx: Context, document_id: int, text: Spool, kind: Format) -> None:
+def _store(ctx: Context, document_id: int, text: Spool, kind: Format, rule: ProcessRule) -> None:
     position = characters = 0
-    with step(ctx, document_id) as (session, document):
-        pieces = _pieces(session, document, kind, text.blocks())
+    is_markdown = kind is Format.MARKDOWN
+    pieces = pieces_of(text.blocks(), rule, markdown=is_markdown, left_out=ctx.log.warning)
     while batch := list(itertools.islice(pieces, STORE_SEGMENTS)):
         with step(ctx, document_id) as (session, document):
             store(session, document, batch, position)
@@ -105,16 +110,8 @@ def _store(ctx: Context, document_id: int, text: Spool, kind: Format) -> None:
         ctx.progress(done, text.characters, f"splitting, {position} segments")
 
 
-def _pieces(
-    session: Session, document: Document, kind: Format, blocks: Iterator[str]
-) -> Iterator[Piece]:
-    dataset = session.get_one(Dataset, document.dataset_id)
-    return split(
-        blocks,
-        tokens=dataset.segment_tokens,
-        overlap=dataset.segment_overlap_tokens,
-        markdown=kind is Format.MARKDOWN,
-    )
+def _rule(session: Session, document: Document) -> ProcessRule:
+    return rule_of(session.get_one(Dataset, document.dataset_id), document)
 
 
 def _enter_indexing(session: Session, document: Document, kind: Format) -> None:
@@ -132,13 +129,13 @@ def _discard(ctx: Context, document_id: int) -> None:
                 return
 
 
-def _watched(ctx: Context, blocks: Iterator[str], what: str) -> Iterator[str]:
+def _watched(ctx: Context, blocks: Iterator[str]) -> Iterator[str]:
     characters = 0
     for block in blocks:
         stop_if_asked(ctx)
         yield block
         characters += len(block)
-        ctx.progress(characters, note=f"{what}, characters")
+        ctx.progress(characters, note="reading, characters")
 
 
 def _hashed(blocks: Iterator[str], into: "hashlib._Hash") -> Iterator[str]:

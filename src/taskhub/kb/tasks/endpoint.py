@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from taskhub.kb.vectors.embedders import Embedder
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointRefused
 from taskhub.kb.vectors.price import Terms
-from taskhub.kb.vectors.remote import EndpointBusy, EndpointRefused, Remote
+from taskhub.kb.vectors.remote import Remote
 from taskhub.queue import Breaker, Context, Fail, Hub, Throttled
 
 # For an endpoint that says "too many" without saying for how long.

@@ -50,7 +50,7 @@ def document_indexing(ctx: Context, document_id: int, tenant_id: int = 0) -> dic
                 cutting.begin(ctx, session, document)
                 if not _is_cut(ctx, session, document):
                     return {"parsing": _parse(ctx, session, document)}
-                model = _model(session, document)
+                model = _model(ctx, session, document)
                 batch = waiting(session, document_id, model, limit=FIRST_SEGMENTS)
             return _made_findable(ctx, document_id, model, batch)
         except Paused:
@@ -102,7 +102,7 @@ def _is_cut(ctx: Context, session: Session, document: Document) -> bool:
     if document.indexing_at is not None:
         return True
     small = cutting.is_small(document, ctx.hub.settings.small_text_bytes)
-    return small and cutting.cut_at_once(session, document)
+    return small and cutting.cut_at_once(ctx, session, document)
 
 
 def _parse(ctx: Context, session: Session, document: Document) -> int:
@@ -111,10 +111,10 @@ def _parse(ctx: Context, session: Session, document: Document) -> int:
     return document.job_id
 
 
-def _model(session: Session, document: Document) -> Embedder | None:
+def _model(ctx: Context, session: Session, document: Document) -> Embedder | None:
     dataset = session.get_one(Dataset, document.dataset_id)
     is_economy = dataset.technique is Technique.ECONOMY
-    return None if is_economy else embedder(dataset.embedding_model)
+    return None if is_economy else embedder(dataset.embedding_model, ctx.hub.settings)
 
 
 def _made_findable(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from taskhub.kb.documents import stages
 from taskhub.kb.documents.failures import BadDocument, UnknownDocument
 from taskhub.kb.documents.models import Document, DocumentState
-from taskhub.kb.vectors.remote import EndpointBusy, EndpointRefused
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointRefused
 from taskhub.queue import Context, Fail, Throttled
 
 # What an endpoint is left alone for when it says 429 and no time.

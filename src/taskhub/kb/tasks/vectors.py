@@ -1,6 +1,6 @@
 """A dataset's vectors: built with another model, built anew, removed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -20,15 +20,14 @@ REMOVE_VECTORS = 1000
 KEEP_OLD_SECONDS = 60.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Build:
-    """One run of building; what has no vector is remembered until the switch."""
+    """One run of building."""
 
     ctx: Context
     dataset_id: int
     model: Embedder
-    left_out: dict[int, change.LeftOut] = field(default_factory=dict)
-    built: int = 0
+    held: Terms | None
 
     @property
     def batch_segments(self) -> int:
@@ -44,7 +43,6 @@ class _Build:
     lock="dataset:{dataset_id}",
     # An endpoint may be down for an hour: 2 s, 4 s, … up to 10 minutes between two attempts.
     retry=Backoff(max_attempts=14, ceiling_seconds=600),
-    feedback=True,
 )
 def vector_indexing(
     ctx: Context, dataset_id: int, action: str = "build", requests: int = 0
@@ -72,58 +70,82 @@ def defer_removal(session: Session, dataset_id: int) -> int:
 
 
 def _built(ctx: Context, dataset_id: int, requests: int) -> dict[str, int]:
+    build = _begun(ctx, dataset_id)
+    with ctx.hub.transaction() as session:
+        done, total = change.place(session, dataset_id)
+    while True:
+        if ctx.cancelled:
+            raise Fail("stopped between two batches, as somebody or the end of the worker asked")
+        ctx.progress(done, max(total, done, 1), f"vectors of {build.model.name}")
+        with ctx.hub.transaction() as session:
+            batch = change.lacking(session, dataset_id, build.model, limit=build.batch_segments)
+        if batch is None:
+            if (left_out := _switched(build)) is not None:
+                return {"segments": total, "left_out": left_out}
+            continue
+        if build.held is not None and batch.missing:
+            if requests == 0:
+                return _handed_on(build, build.held, batch)
+            requests -= 1
+        _put(build, batch)
+        done += len(batch.sha256s)
+
+
+def _begun(ctx: Context, dataset_id: int) -> _Build:
     with ctx.hub.transaction() as session:
         dataset = session.get(Dataset, dataset_id)
         name = dataset.next_model if dataset is not None else None
     if name is None:
         raise change.Superseded
     try:
-        build = _Build(ctx, dataset_id, embedder(name, ctx.hub.settings))
+        model = embedder(name, ctx.hub.settings)
     except UnknownEmbedder as error:
         raise Fail(str(error)) from error
-    held = endpoint.terms(ctx.hub, build.model)
-    if held is not None and requests == 0:
-        return _handed_on(build, held)
-    while True:
-        while _batch(build, held):
-            if held is not None:
-                return _handed_on(build, held)
-        if _switched(build):
-            return {"built": build.built, "left_out": len(build.left_out)}
+    return _Build(ctx, dataset_id, model, endpoint.terms(ctx.hub, model))
 
 
-def _batch(build: _Build, held: Terms | None) -> bool:
-    """Build the next batch; False at the end of a round."""
-    _look(build)
-    hub, dataset_id, model = build.ctx.hub, build.dataset_id, build.model
-    with hub.transaction() as session:
-        batch = change.lacking(session, dataset_id, model, limit=build.batch_segments)
-        if batch is None:
-            return False
-        done, total = _progress(session, dataset_id, batch.parts[0].segment_id)
-    build.ctx.progress(done, max(total, done, 1), f"vectors of {model.name}")
-    if held is not None and isinstance(model, Remote) and batch.missing:
-        with endpoint.asking(build.ctx, held, model, batch.tokens):
-            made = make(batch.missing, model)
+def _put(build: _Build, batch: change.Lacking) -> None:
+    if build.held is not None and isinstance(build.model, Remote) and batch.missing:
+        with endpoint.asking(build.ctx, build.held, build.model, batch.tokens):
+            made = make(batch.missing, build.model)
     else:
-        made = make(batch.missing, model)
-    with hub.transaction() as session:
-        left_out = change.put_beside(session, dataset_id, batch, made, model)
-    build.left_out |= left_out
-    build.built += len({part.segment_id for part in batch.parts}) - len(left_out)
-    return True
+        made = make(batch.missing, build.model)
+    with build.ctx.hub.transaction() as session:
+        change.put_beside(session, build.dataset_id, batch, made, build.model)
 
 
-def _switched(build: _Build) -> bool:
-    """Change to the new model; False when segments came meanwhile, and another round is due."""
+def _handed_on(build: _Build, held: Terms, batch: change.Lacking) -> dict[str, int]:
+    """The next request is a job of its own, which starts when the limit has room for it."""
+    endpoint.hold(build.ctx.hub, held)
+    with build.ctx.hub.transaction() as session:
+        following = vector_indexing.options(
+            session=session, limit=held.limit, tokens=held.price(batch.tokens)
+        ).defer(build.dataset_id, "build", requests=1)
+    return {"goes_on_as": following.id}
+
+
+def _switched(build: _Build) -> int | None:
+    """Change to the new model, how many segments it leaves out; None when another round is due."""
     try:
         with build.ctx.hub.transaction() as session:
-            change.switch(session, build.dataset_id, build.model, build.left_out)
+            left_out = change.switch(session, build.dataset_id, build.model)
             defer_removal(session, build.dataset_id)
     except change.NotYet:
         with build.ctx.hub.transaction() as session:
             change.begin_round(session, build.dataset_id, build.model)
-        return False
-    told = {"dataset_id": build.dataset_id, "model": build.model.name}
+        return None
+    told = {"dataset_id": build.dataset_id, "model": build.model.name, "left_out": left_out}
     build.ctx.log.info("search uses another model", extra=told)
-    return True
+    return left_out
+
+
+def _removed(ctx: Context, dataset_id: int) -> int:
+    gone = 0
+    while not ctx.cancelled:
+        with ctx.hub.transaction() as session:
+            batch = change.remove_old(session, dataset_id, REMOVE_VECTORS)
+        if not batch:
+            return gone
+        gone += batch
+        ctx.progress(gone, note="old vectors removed")
+    raise Fail("stopped between two batches, as somebody or the end of the worker asked")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.create import UnknownDataset
@@ -12,10 +13,10 @@ from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.segments.models import Segment, SegmentState
 from taskhub.kb.vectors.embed import Made, NoVector, cached, keep
 from taskhub.kb.vectors.embedders import Embedder
-from taskhub.kb.vectors.index import Part
-from taskhub.kb.vectors.models import INDEXED, Embedding, ExactVector
+from taskhub.kb.vectors.index import Part, parts_of
+from taskhub.kb.vectors.models import INDEXED, Embedding, ExactVector, SegmentRefusal
 from taskhub.kb.vectors.rows import UnknownWidth, VectorRow
-from taskhub.kb.vectors.store import store, tables
+from taskhub.kb.vectors.store import store
 
 # Segments that are done with; those that wait get their vectors from the job of their document.
 _DONE = (SegmentState.COMPLETED, SegmentState.ERROR)
@@ -44,6 +45,7 @@ class Lacking:
     """Segments whose vectors are lacking, up to the id `last`, and what the cache knows of them."""
 
     parts: list[Part]
+    sha256s: dict[int, str]
     known: dict[str, Made]
     tokens: int
     last: int
@@ -52,14 +54,6 @@ class Lacking:
     def missing(self) -> dict[str, str]:
         """Texts to be embedded, by key: what `make` is to be given."""
         return {part.key: part.text for part in self.parts if part.key not in self.known}
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Why the new model has no vector of a segment, whose text had this sha256."""
-
-    sha256: str
-    reason: str
 
 
 def plan(session: Session, dataset_id: int, model: Embedder | None) -> Plan:
@@ -93,6 +87,7 @@ def begin(session: Session, dataset_id: int, model: Embedder) -> None:
     _table(session, model)
     dataset = _dataset(session, dataset_id, for_update=True)
     dataset.next_model, dataset.built_to = model.name, 0
+    _forget_refusals(session, dataset_id)
     session.flush()
 
 
@@ -114,6 +109,18 @@ def to_words(session: Session, dataset_id: int) -> None:
     session.flush()
 
 
+def place(session: Session, dataset_id: int) -> tuple[int, int]:
+    """How many of a dataset's segments a round has passed, and how many there are."""
+    passed = func.count().filter(Segment.id <= Dataset.built_to)
+    query = (
+        select(passed, func.count())
+        .join(Dataset, Dataset.id == Segment.dataset_id)
+        .where(Segment.dataset_id == dataset_id)
+    )
+    passed_of_all, total = session.execute(query).one()
+    return passed_of_all, total
+
+
 def lacking(session: Session, dataset_id: int, model: Embedder, *, limit: int) -> Lacking | None:
     """The next segments that the model's vectors are lacking of; None at the end of a round.
 
@@ -132,31 +139,24 @@ def lacking(session: Session, dataset_id: int, model: Embedder, *, limit: int) -
     ).all()
     if not rows:
         return None
-    parts = [Part(row.id, 0, row.text, row.sha256) for row in rows]
+    parts = parts_of(session, {row.id: (row.text, row.sha256) for row in rows})
     is_anew = dataset.next_model == dataset.embedding_model
     known = {} if is_anew else cached(session, [part.key for part in parts], model)
-    return Lacking(parts, {**known}, sum(row.tokens for row in rows), rows[-1].id)
+    sha256s = {row.id: row.sha256 for row in rows}
+    return Lacking(parts, sha256s, {**known}, sum(row.tokens for row in rows), rows[-1].id)
 
 
 def put_beside(
     session: Session, dataset_id: int, batch: Lacking, made: Mapping[str, Made], model: Embedder
-) -> dict[int, LeftOut]:
-    """Store a batch's vectors beside those that are searched; what has none, by segment.
+) -> int:
+    """Store a batch's vectors beside those that are searched; how many segments have none.
 
     A segment whose text changed meanwhile is left for the next round.
 
     Raises:
         Superseded: another change was asked for.
     """
-    ids = {part.segment_id for part in batch.parts}
-    still = dict(
-        session.execute(
-            select(Segment.id, Segment.sha256)
-            .where(Segment.id.in_(ids), Segment.state.in_(_DONE))
-            .order_by(Segment.id)
-            .with_for_update(read=True)
-        ).tuples()
-    )
+    unchanged = _unchanged(session, batch)
     dataset = _under_way(session, dataset_id, model)
     if dataset.next_model == dataset.embedding_model:
         # The cache has what the model once said of these texts; it was asked anew.
@@ -164,68 +164,65 @@ def put_beside(
     keep(session, made, model)
     vectors = {**batch.known, **made}
     rows: list[VectorRow] = []
-    left_out: dict[int, LeftOut] = {}
+    refusals: dict[int, str] = {}
     for part in batch.parts:
-        if still.get(part.segment_id) != part.key:
-            continue
         vector = vectors[part.key]
+        if part.segment_id not in unchanged:
+            continue
         if isinstance(vector, NoVector):
-            left_out[part.segment_id] = LeftOut(part.key, vector.reason)
+            refusals[part.segment_id] = vector.reason
         else:
             rows.append(VectorRow(part.segment_id, part.part, dataset_id, vector))
-    store(session).put(session, model.name, rows)
+    whole = [row for row in rows if row.segment_id not in refusals]
+    store(session).put(session, model.name, whole)
+    _refuse(session, model, batch, refusals)
     dataset.built_to = batch.last
     session.flush()
-    return left_out
+    return len(refusals)
 
 
-def begin_round(session: Session, dataset_id: int, model: Embedder) -> bool:
-    """Go back to the first segment; False when all were built anew, for which one round is enough."""
-    dataset = _under_way(session, dataset_id, model)
-    if dataset.next_model == dataset.embedding_model:
-        return False
-    dataset.built_to = 0
+def begin_round(session: Session, dataset_id: int, model: Embedder) -> None:
+    """Go back to the first segment, for those that came or changed since."""
+    _under_way(session, dataset_id, model).built_to = 0
     session.flush()
-    return True
 
 
-def switch(
-    session: Session, dataset_id: int, model: Embedder, left_out: Mapping[int, LeftOut]
-) -> None:
+def switch(session: Session, dataset_id: int, model: Embedder) -> int:
     """Search with the new model from the commit on; the old vectors may then go.
 
-    A segment that has no vector of the new model becomes an error, with the reason; one that only
-    now has a vector is found again.
+    A segment of which the new model made no vector becomes an error, with the reason; how many do.
+    One that only now has a vector is found again.
 
     Raises:
         NotYet: some segment lacks its vector; roll back, build it, and try again.
         Superseded: another change was asked for.
     """
-    for segment_id, why in sorted(left_out.items()):
-        session.execute(
-            update(Segment)
-            .where(Segment.id == segment_id, Segment.sha256 == why.sha256)
-            .values(state=SegmentState.ERROR, error=why.reason)
-        )
-    is_lacking = _lacks(session, model, anew=False)
+    mine = Segment.dataset_id == dataset_id
+    refused = session.execute(
+        update(Segment)
+        .where(mine, _refused(model))
+        .values(state=SegmentState.ERROR, error=SegmentRefusal.reason)
+        .returning(Segment.id)
+        .execution_options(synchronize_session=False)
+    ).all()
     session.execute(
         update(Segment)
-        .where(
-            Segment.dataset_id == dataset_id, Segment.state == SegmentState.ERROR, ~is_lacking
-        )
+        .where(mine, Segment.state == SegmentState.ERROR, _has_vector(session, model))
         .values(state=SegmentState.COMPLETED, error=None, completed_at=func.now())
         .execution_options(synchronize_session=False)
     )
     # From here on nobody adds a vector of the old model: see `put` in index.py, which shares the row.
     dataset = _under_way(session, dataset_id, model, for_update=True)
     lacks = select(Segment.id).where(
-        Segment.dataset_id == dataset_id, Segment.state == SegmentState.COMPLETED, is_lacking
+        mine, Segment.state == SegmentState.COMPLETED, ~_has_vector(session, model)
     )
     if session.scalar(lacks.limit(1)) is not None:
         raise NotYet
+    _forget_refusals(session, dataset_id)
     dataset.embedding_model, dataset.technique = model.name, Technique.HIGH_QUALITY
     dataset.next_model, dataset.built_to = None, 0
     session.flush()
+    return len(refused)
 
 
 def remove_old(session: Session, dataset_id: int, limit: int) -> int:
@@ -242,15 +239,6 @@ def remove_old(session: Session, dataset_id: int, limit: int) -> int:
     is_economy = dataset.technique is Technique.ECONOMY
     kept = None if is_economy else dataset.embedding_model
     return store(session).remove(session, dataset_id, keep=kept, limit=limit)
-
-
-def forget_others(session: Session, segment_ids: list[int], model_name: str | None) -> None:
-    """Remove what segments, whose text is another one now, have of models beside this one."""
-    for table in tables(session):
-        doomed = delete(table).where(table.c.segment_id.in_(segment_ids))
-        if model_name is not None:
-            doomed = doomed.where(table.c.model != model_name)
-        session.execute(doomed)
 
 
 def _dataset(session: Session, dataset_id: int, *, for_update: bool = False) -> Dataset:
@@ -285,12 +273,69 @@ def _table(session: Session, model: Embedder) -> Table:
 
 
 def _lacks(session: Session, model: Embedder, *, anew: bool) -> ColumnElement[bool]:
-    """Of a segment that is done with: whether it is to get a vector of the model."""
+    """Of a segment: whether it is to get a vector of the model."""
     if anew:
         return Segment.state.in_(_DONE)
+    return and_(
+        Segment.state.in_(_DONE),
+        ~_has_vector(session, model),
+        ~exists().where(_refused(model)),
+    )
+
+
+def _has_vector(session: Session, model: Embedder) -> ColumnElement[bool]:
     table = _table(session, model)
-    has_one = exists().where(table.c.segment_id == Segment.id, table.c.model == model.name)
-    return and_(Segment.state.in_(_DONE), ~has_one)
+    return exists().where(table.c.segment_id == Segment.id, table.c.model == model.name)
+
+
+def _refused(model: Embedder) -> ColumnElement[bool]:
+    return and_(
+        SegmentRefusal.segment_id == Segment.id,
+        SegmentRefusal.model == model.name,
+        SegmentRefusal.sha256 == Segment.sha256,
+    )
+
+
+def _unchanged(session: Session, batch: Lacking) -> set[int]:
+    """The batch's segments whose text is the same; it stays so until the end of the transaction."""
+    now = session.execute(
+        select(Segment.id, Segment.sha256)
+        .where(Segment.id.in_(batch.sha256s), Segment.state.in_(_DONE))
+        .order_by(Segment.id)
+        .with_for_update(read=True)
+    )
+    return {row.id for row in now if row.sha256 == batch.sha256s[row.id]}
+
+
+def _refuse(session: Session, model: Embedder, batch: Lacking, refusals: Mapping[int, str]) -> None:
+    """Note why segments have no vector of the model, and remove the one they may have had."""
+    if not refusals:
+        return
+    table = _table(session, model)
+    session.execute(
+        delete(table).where(table.c.segment_id.in_(refusals), table.c.model == model.name)
+    )
+    new = insert(SegmentRefusal).values(
+        [
+            {"segment_id": i, "model": model.name, "sha256": batch.sha256s[i], "reason": reason}
+            for i, reason in sorted(refusals.items())
+        ]
+    )
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=["segment_id"],
+            set_={name: new.excluded[name] for name in ("model", "sha256", "reason")},
+        )
+    )
+
+
+def _forget_refusals(session: Session, dataset_id: int) -> None:
+    mine = select(Segment.id).where(Segment.dataset_id == dataset_id)
+    session.execute(
+        delete(SegmentRefusal)
+        .where(SegmentRefusal.segment_id.in_(mine))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _forget_texts(session: Session, made: Mapping[str, Made], model: Embedder) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from taskhub.db import KB_SCHEMA
 from taskhub.kb.vectors.binary import RealArray, Vector, adapt
 from taskhub.kb.vectors.embedders import Embedder
+from taskhub.kb.vectors.failures import TextsRefused
 from taskhub.kb.vectors.models import Embedding
 
 
@@ -88,7 +89,12 @@ def is_cached(session: Session, key: str, model: Embedder) -> bool:
 
 
 def _made(texts: list[str], model: Embedder) -> list[Made]:
-    vectors = model.embed(texts)
+    try:
+        vectors = model.embed(texts)
+    except TextsRefused as refusal:
+        if len(texts) == 1:
+            return [NoVector(f"{model.name} refused the text: {refusal}")]
+        vectors = []
     if len(vectors) != len(texts):
         # Which one is missing cannot be told from the answer, so each text is asked for alone.
         if len(texts) == 1:
@@ -98,7 +104,10 @@ def _made(texts: list[str], model: Embedder) -> list[Made]:
 
 
 def _checked(given: Any, model: Embedder) -> Made:
-    vector = numpy.asarray(given, dtype=numpy.float32)
+    try:
+        vector = numpy.asarray(given, dtype=numpy.float32)
+    except (TypeError, ValueError):
+        return NoVector(f"{model.name} gave a vector that is no list of numbers")
     if vector.shape != (model.width,):
         return NoVector(f"{model.name} gave a vector of width {vector.size}, not {model.width}")
     if not numpy.isfinite(vector).all():

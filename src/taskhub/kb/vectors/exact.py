@@ -94,11 +94,11 @@ def _table() -> Table:
     return cast(Table, ExactVector.__table__)
 
 
-def _chunks(session: Session, query: Select[Any], values: Mapping[str, Any]) -> Any:
+def _chunks(session: Session, query: Any, values: Mapping[str, Any]) -> Any:
     """Ids and a matrix of vectors, a chunk at a time, through a cursor of the server's."""
     connection = session.connection()
     translated = connection.get_execution_options().get("schema_translate_map")
-    compiled: Any = query.compile(  # type: ignore[call-overload]  # its two last arguments are not in the types
+    compiled: Any = query.compile(
         dialect=connection.dialect,
         schema_translate_map=translated,
         render_schema_translate=bool(translated),

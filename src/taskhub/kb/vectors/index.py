@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document
-from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.embed import Made, NoVector, cached, keep, key_of, make
-from taskhub.kb.vectors.embedders import Embedder
+from taskhub.kb.vectors.embedders import Embedder, embedder
 from taskhub.kb.vectors.rows import VectorRow
-from taskhub.kb.vectors.store import store
+from taskhub.kb.vectors.store import forget, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Batch:
     def missing(self) -> dict[str, str]:
         return {part.key: part.text for part in self.parts if part.key not in self.known}
 
+    def fill(self, session: Session, model: Embedder) -> None:
+        """Know what the cache has of this model."""
+        self.known = {**cached(session, [part.key for part in self.parts], model)}
+
 
 def index(
     session: Session, document_id: int, model: Embedder | None, *, limit: int = 64
@@ -82,12 +87,31 @@ def waiting(
     ).all()
     if not rows:
         return None
-    batch = Batch(document_id, rows[0].dataset_id, [row.id for row in rows], [])
-    if model is None:
-        return batch
-    batch.parts = [Part(row.id, 0, row.text, row.sha256) for row in rows]
-    batch.known.update(cached(session, [part.key for part in batch.parts], model))
+    parts = parts_of(session, {row.id: (row.text, row.sha256) for row in rows})
+    batch = Batch(document_id, rows[0].dataset_id, [row.id for row in rows], parts)
+    if model is not None:
+        batch.fill(session, model)
     return batch
+
+
+def parts_of(session: Session, segments: Mapping[int, tuple[str, str]]) -> list[Part]:
+    """What gets a vector for segments, given with texts and keys: their children if they have any."""
+    children: dict[int, list[Part]] = {}
+    rows = session.execute(
+        select(
+            ChildSegment.segment_id, ChildSegment.position, ChildSegment.text, ChildSegment.sha256
+        )
+        .where(ChildSegment.segment_id.in_(list(segments)))
+        .order_by(ChildSegment.segment_id, ChildSegment.position)
+    )
+    for row in rows:
+        part = Part(row.segment_id, row.position + 1, row.text, row.sha256)
+        children.setdefault(row.segment_id, []).append(part)
+    return [
+        part
+        for segment_id, (text, key) in segments.items()
+        for part in children.get(segment_id, [Part(segment_id, 0, text, key)])
+    ]
 
 
 def put(
@@ -106,6 +130,7 @@ def put(
         )
     )
     reasons: dict[int, str] = {}
+    model, made = _of_now(session, batch, made, model)
     if model is not None:
         keep(session, made, model)
         reasons = _store(session, batch, {**batch.known, **made}, model, still)
@@ -114,6 +139,30 @@ def put(
         _leave_out(session, segment_id, reason)
     _count(session, batch.document_id, done, len(still))
     return Indexed(len(done), len(reasons))
+
+
+def _of_now(
+    session: Session, batch: Batch, made: Mapping[str, Made], model: Embedder | None
+) -> tuple[Embedder | None, Mapping[str, Made]]:
+    """The dataset's model of now, which stays until the commit, and the vectors it makes of the batch.
+
+    The dataset may have changed to another one since the batch was looked for: its segments would
+    be searched by a model that has no vector of them.
+    """
+    row = session.execute(
+        select(Dataset.technique, Dataset.embedding_model, Dataset.next_model)
+        .where(Dataset.id == batch.dataset_id)
+        .with_for_update(read=True, key_share=True)
+    ).one()
+    name = None if row.technique is Technique.ECONOMY else row.embedding_model
+    if row.next_model is not None:
+        # They were made of the text that these segments had.
+        forget(session, batch.segment_ids, keep=name)
+    if name is None or (model is not None and model.name == name):
+        return (None if name is None else model), made
+    now = embedder(name)
+    batch.fill(session, now)
+    return now, make(batch.missing, now)
 
 
 def _store(

@@ -71,8 +71,9 @@ class IndexedStore:
             )
             query = query.order_by(distance)
         else:
-            # With + 0 no index fits, and all of the few are compared.
-            query = query.where(table.c.segment_id.in_(segment_ids)).order_by(distance + 0)
+            # With + 0 no index fits, and all of the few are compared. Equal ones have one order.
+            query = query.where(table.c.segment_id.in_(segment_ids))
+            query = query.order_by(distance + 0, table.c.segment_id)
         rows = session.execute(query.limit(limit), dict(values))
         return [(row.segment_id, float(row.distance)) for row in rows]
 

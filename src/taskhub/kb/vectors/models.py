@@ -57,6 +57,19 @@ class ExactVector(Base):
     vector: Mapped[list[float]] = mapped_column(ARRAY(REAL))
 
 
+class SegmentRefusal(Base):
+    """Why a dataset's next model made no vector of a segment; gone when the dataset changes to it."""
+
+    __tablename__ = "segment_refusals"
+
+    segment_id: Mapped[int] = mapped_column(
+        ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    model: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+
+
 def _indexed(width: int) -> Table:
     name = f"vectors_{width}"
     single = width <= WIDEST_SINGLE

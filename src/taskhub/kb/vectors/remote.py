@@ -3,32 +3,22 @@
 import email.utils
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
+from taskhub.kb.vectors.failures import (
+    EndpointBusy,
+    EndpointFailed,
+    EndpointRefused,
+    TextsRefused,
+)
 from taskhub.settings import Settings
 
-
-class EndpointBusy(RuntimeError):
-    """The endpoint said 429, or 503 with a time: nothing is wrong with the texts.
-
-    Attributes:
-        retry_after: seconds that it asked for; None where it named none.
-    """
-
-    def __init__(self, message: str, retry_after: float | None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class EndpointFailed(RuntimeError):
-    """The endpoint could not answer now: a 5xx, no connection, no answer in time."""
-
-
-class EndpointRefused(RuntimeError):
-    """The endpoint will never take this: a 4xx, or an answer that is none."""
+# Bad request, too large, cannot be processed: what endpoints say of a text that is too long for them.
+_OF_THE_TEXTS = (400, 413, 422)
 
 
 class Remote:
@@ -36,12 +26,20 @@ class Remote:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
-        self.width = settings.embedding_dimensions
-        self._batch = settings.embedding_batch
+        self.batch = settings.embedding_batch
+        self._dimensions = settings.embedding_dimensions
+        self._width = settings.embedding_dimensions
         self._key = settings.embedding_api_key
         self._url = f"{(settings.embedding_url or '').rstrip('/')}/embeddings"
         self._client = httpx.Client(timeout=settings.embedding_timeout_seconds)
         self._used = threading.local()
+
+    @property
+    def width(self) -> int:
+        """What `embedding_dimensions` says; else the endpoint is asked once."""
+        if not self._width:
+            self.embed(["width"])
+        return self._width
 
     @property
     def tokens_used(self) -> int:
@@ -56,41 +54,46 @@ class Remote:
         Raises:
             EndpointBusy: it limits us.
             EndpointFailed: it may answer another time.
-            EndpointRefused: it will not.
+            TextsRefused: it will not take one of these texts.
+            EndpointRefused: it will not take any.
         """
         return [
             vector
-            for start in range(0, len(texts), self._batch)
-            for vector in self._asked(list(texts[start : start + self._batch]))
+            for start in range(0, len(texts), self.batch)
+            for vector in self._asked(list(texts[start : start + self.batch]))
         ]
 
     def _asked(self, texts: list[str]) -> list[Any]:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        asked: dict[str, Any] = {"model": self.name, "input": texts}
+        if self._dimensions:
+            asked["dimensions"] = self._dimensions
         try:
-            answer = self._client.post(
-                self._url, json={"model": self.name, "input": texts}, headers=headers
-            )
+            answer = self._client.post(self._url, json=asked, headers=headers)
         except httpx.HTTPError as error:
             raise EndpointFailed(f"{self._url} gave no answer: {error!r}") from error
         if answer.status_code != httpx.codes.OK:
             raise _refusal(answer)
         try:
-            told = answer.json()
-            self._used.tokens = getattr(self._used, "tokens", 0) + int(
-                (told.get("usage") or {}).get("total_tokens") or 0
-            )
-            rows = told["data"]
-            if len(rows) != len(texts):
-                # Which one is missing cannot be told: the caller asks for each alone.
-                return [row["embedding"] for row in rows]
-            placed = {
-                int(row.get("index", place)): row["embedding"] for place, row in enumerate(rows)
-            }
-            return [placed[place] for place in range(len(texts))]
+            vectors = self._read(answer.json(), len(texts))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EndpointRefused(
                 f"{self._url} gave an answer that cannot be read: {error!r}"
             ) from error
+        if not self._width:
+            widths = Counter(len(v) for v in vectors if isinstance(v, list) and v)
+            self._width = next((width for width, _ in widths.most_common(1)), 0)
+        return vectors
+
+    def _read(self, told: Any, number: int) -> list[Any]:
+        used = int((told.get("usage") or {}).get("total_tokens") or 0)
+        self._used.tokens = getattr(self._used, "tokens", 0) + used
+        rows = told["data"]
+        if len(rows) != number:
+            # Which one is missing cannot be told: the caller asks for each alone.
+            return [row["embedding"] for row in rows]
+        placed = {int(row.get("index", n)): row["embedding"] for n, row in enumerate(rows)}
+        return [placed[n] for n in range(number)]
 
 
 def _refusal(answer: httpx.Response) -> Exception:
@@ -102,6 +105,8 @@ def _refusal(answer: httpx.Response) -> Exception:
         return EndpointBusy(what, wait)
     if answer.status_code >= 500 or answer.status_code == httpx.codes.REQUEST_TIMEOUT:
         return EndpointFailed(what)
+    if answer.status_code in _OF_THE_TEXTS:
+        return TextsRefused(what)
     return EndpointRefused(what)
 
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Select, Table, func, select
+from sqlalchemy import Select, Table, delete, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from taskhub.kb.vectors.indexed import IndexedStore
 from taskhub.kb.vectors.models import INDEXED, ExactVector
 from taskhub.kb.vectors.rows import VectorRow
 
-__all__ = ["Store", "VectorRow", "store", "tables"]
+__all__ = ["Store", "VectorRow", "forget", "store", "tables"]
 
 
 class Store(Protocol):
@@ -80,3 +80,10 @@ def tables(session: Session) -> tuple[Table, ...]:
     """The tables of vectors that the session's database has."""
     exact = cast(Table, ExactVector.__table__)
     return (exact,) if store(session).name == "exact" else (*INDEXED.values(), exact)
+
+
+def forget(session: Session, segment_ids: Sequence[int], *, keep: str | None) -> None:
+    """Remove all that segments have of other models than `keep`."""
+    for table in tables(session):
+        doomed = delete(table).where(table.c.segment_id.in_(list(segment_ids)))
+        session.execute(doomed if keep is None else doomed.where(table.c.model != keep))
