@@ -1,6 +1,7 @@
 """A worker, Postgres or the wish for a document goes away at each stage of the pipeline."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.faults.programs import Program
 from tests.waiting import until
 
 GATE = 4711
+HEARD_SECONDS = 3.0
 # Where the work is held: the statement that a trigger stops until the gate is open.
 POINTS = {
     "parsing": ("documents", "UPDATE", "NEW.state = 'parsing'"),
@@ -193,6 +195,9 @@ def test_a_cancelled_document_says_so_and_is_whole_when_it_is_indexed_again(
         job: Job[object] = Job(job_id, "document", library.hub)
 
         job.cancel(reason="no longer wanted")
+        # A thread cannot be seen to have heard it; the worker is told within two seconds.
+        heard = time.monotonic() + HEARD_SECONDS
+        until(lambda: time.monotonic() > heard, "the worker's hearing of it")
         open_gate()
         until(
             lambda: (
