@@ -44,6 +44,8 @@ class BuiltInHub(Hub):
         left_out: one line for each family of tasks whose extra is not installed.
     """
 
+    # However it was built: a child process makes it anew from the settings it is handed.
+    importable_as = ("taskhub.app", "hub")
     left_out: tuple[str, ...] = ()
 
 

@@ -42,6 +42,8 @@ class Tenant(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
+    # What its jobs' priority follows, by the setting plan_priorities.
+    plan: Mapped[str] = mapped_column(Text, server_default="standard")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

@@ -164,10 +164,13 @@ def add(ctx: click.Context, paths: tuple[Path, ...], dataset_name: str, tenant: 
                     "name": str(added.path),
                     "state": state,
                     "error": added.error,
+                    "batch": added.batch_id,
                 }
             )
             if sys.stderr.isatty() or len(rows) % 20 == 0:
                 say(f"  {len(rows)} stored, last {visible(str(added.path))}")
+        if rows and rows[-1]["batch"] is not None:
+            say(f"batch {rows[-1]['batch']}; see `taskhub document batch {rows[-1]['batch']}`")
     hub.close()
     write_rows(asked, rows, _DOCUMENTS)
     if any(row["error"] for row in rows):
@@ -213,6 +216,51 @@ def document_show(asked: Asked, document_id: int) -> None:
     finally:
         hub.close()
     write_object(asked, found, key="document_id")
+
+
+@document.command("batch", examples=("taskhub document batch 3",))
+@click.argument("batch_id", type=int)
+@click.pass_obj
+def document_batch(asked: Asked, batch_id: int) -> None:
+    """How many documents of one `document add` are done, failed, and still to do."""
+    from taskhub.kb.documents.batches import UnknownBatch, batch_status
+
+    hub, _ = asked.hub()
+    try:
+        with hub.transaction() as session:
+            found = batch_status(session, batch_id)
+    except UnknownBatch as error:
+        raise Failed(str(error)) from error
+    finally:
+        hub.close()
+    write_object(asked, found, key="batch_id")
+
+
+@document.command(
+    "index",
+    examples=(
+        "taskhub document index --dataset handbook",
+        "taskhub document index --dataset handbook --force --yes",
+    ),
+)
+@click.option("--dataset", "dataset_name", required=True)
+@click.option("--tenant", default=TENANT, show_default=True)
+@click.option("--force", is_flag=True, help="Also what has not changed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def document_index(asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool) -> None:
+    """Index a dataset's documents again, those alone whose file, sizes or model have changed."""
+    from taskhub.kb.ways_in import documents as ways_in
+
+    hub, _ = asked.hub()
+    try:
+        dataset_id = _dataset_id(hub, dataset_name, tenant)
+        if force:
+            confirm(f"cut all of {dataset_name!r} anew? Until then it is not found", yes=yes)
+        again = ways_in.index_dataset_again(hub, dataset_id, force=force)
+    finally:
+        hub.close()
+    write_object(asked, again, key="deferred")
 
 
 document.add_command(search)

@@ -12,7 +12,7 @@ from taskhub.kb.annotations.models import (
 from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset, Technique
-from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
+from taskhub.kb.documents.models import Document, DocumentBatch, DocumentPart, DocumentState
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
@@ -31,6 +31,7 @@ __all__ = [
     "Dataset",
     "DatasetAutoDisabled",
     "Document",
+    "DocumentBatch",
     "DocumentPart",
     "DocumentState",
     "Embedding",

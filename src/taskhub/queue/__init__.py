@@ -9,6 +9,7 @@ from taskhub.queue.context import ClaimLost, Context
 from taskhub.queue.cron_actions import CronInUse, CronState, UnknownCron
 from taskhub.queue.defer import OtherDatabase
 from taskhub.queue.events import JobEvent
+from taskhub.queue.execution import CpuLimit, MemoryLimit, TaskTimeout
 from taskhub.queue.fairness import FairKey
 from taskhub.queue.hub import Hub
 from taskhub.queue.items import Item
@@ -34,6 +35,7 @@ __all__ = [
     "Breaker",
     "ClaimLost",
     "Context",
+    "CpuLimit",
     "CronInUse",
     "CronState",
     "Encrypted",
@@ -46,6 +48,7 @@ __all__ = [
     "JobFailed",
     "JobNotDone",
     "Limit",
+    "MemoryLimit",
     "OtherDatabase",
     "Progress",
     "Retry",
@@ -54,6 +57,7 @@ __all__ = [
     "Snooze",
     "Status",
     "Task",
+    "TaskTimeout",
     "Throttled",
     "UniqueKeyBusy",
     "UnknownCron",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import json
 import logging
@@ -74,6 +75,8 @@ def what_to_tell(hub: Hub, settings: Settings) -> dict[str, Any]:
 
 def place_of(hub: Hub) -> tuple[str, str] | None:
     """The module and the name under which a hub can be imported; None: no module has it."""
+    if hub.importable_as is not None:
+        return hub.importable_as
     for module_name, module in list(sys.modules.items()):
         if module_name == "__main__":
             continue
@@ -86,7 +89,8 @@ def place_of(hub: Hub) -> tuple[str, str] | None:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of a child: the worker's, or what `process_environment` lets through.
 
-    Flags of the worker's command line are handed on as variables.
+    Flags of the worker's command line are handed on as variables, and so is what the code that made
+    the hub chose, because a child would not find it elsewhere.
     """
     allowed = (*_ALWAYS, *settings.process_environment) if settings.process_environment else ("*",)
     kept = {
@@ -94,9 +98,10 @@ def environment(settings: Settings) -> dict[str, str]:
         for name, value in os.environ.items()
         if _fits(name, allowed) and not _fits(name, _WORKERS_OWN)
     }
-    for name, place in settings.sources.items():
-        value = getattr(settings, name)
-        if place == "flag" and isinstance(value, str | int | float | Path):
+    for setting in dataclasses.fields(settings):
+        name, value = setting.name, getattr(settings, setting.name)
+        place = settings.sources.get(name, "code" if value != setting.default else "default")
+        if place in ("flag", "code") and isinstance(value, str | int | float | Path):
             kept[f"{PREFIX}{name.upper()}"] = str(value)
     return kept
 

@@ -37,7 +37,12 @@ class Hub(Connections, Limits, Fairness, Blueprint):
     Args:
         database_url: postgresql://…, or "embedded"; default: as the settings say.
         settings: default: `taskhub.settings.load()`, at first use.
+
+    Attributes:
+        importable_as: module and name under which a child process finds it; None: it is looked for.
     """
+
+    importable_as: tuple[str, str] | None = None
 
     def __init__(
         self, database_url: str | None = None, *, settings: Settings | None = None

@@ -1,6 +1,7 @@
 """Documents: how they are read, cut and embedded."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from taskhub.settings.kinds import number
 
@@ -20,6 +21,10 @@ class KnowledgeSettings:
     embedding_requests_per_minute: int = number(0, at_least=0)
     embedding_tokens_per_minute: int = number(0, at_least=0)
     max_file_bytes: int = number(67_108_864, at_least=1)
+    # Plain text up to so many bytes is read by the indexing job itself, everything else in a process.
+    small_text_bytes: int = number(262_144, at_least=0)
+    tenant_jobs: int = number(0, at_least=0)
+    plan_priorities: Mapping[str, str] = field(default_factory=dict)
     segment_tokens: int = number(500, at_least=50, at_most=4_000)
     segment_overlap_tokens: int = number(50, at_least=0)
     annotation_import_rows: int = number(10_000, at_least=1, at_most=1_000_000)

@@ -77,6 +77,13 @@ class Document(Base):
     tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     enabled: Mapped[bool] = mapped_column(server_default="true")
     archived: Mapped[bool] = mapped_column(server_default="false")
+    # Of what the segments were made, set when they are complete: the same again costs nothing.
+    text_sha256: Mapped[str | None] = mapped_column(Text)
+    indexed_sha256: Mapped[str | None] = mapped_column(Text)
+    indexed_as: Mapped[str | None] = mapped_column(Text)
+    batch_id: Mapped[int | None] = mapped_column(
+        ForeignKey("document_batches.id", ondelete="SET NULL"), index=True
+    )
     # How it is cut where that differs from its dataset's way.
     process_rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
@@ -85,6 +92,23 @@ class Document(Base):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
     # Set when its removal was asked for: nothing is indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class DocumentBatch(Base):
+    """Documents that were added together; how many are done is told by their own rows."""
+
+    __tablename__ = "document_batches"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    dataset_id: Mapped[int] = mapped_column(
+        ForeignKey("datasets.id", ondelete="CASCADE"), index=True
+    )
+    # Paths that came; None while they still come.
+    total: Mapped[int | None]
+    # Paths that no document could be made of, a directory that cannot be listed.
+    refused: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class DocumentPart(Base):

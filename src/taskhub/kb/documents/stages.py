@@ -40,6 +40,12 @@ def enter(session: Session, document: Document, state: DocumentState) -> None:
     session.flush()
 
 
+def pass_through(session: Session, document: Document) -> None:
+    """Note the stages that lie behind when all of them were passed within one transaction."""
+    document.cleaning_at = document.splitting_at = func.clock_timestamp()
+    session.flush()
+
+
 def start(session: Session, document: Document) -> None:
     """Begin at the file, or go on with the missing vectors if the segments are whole."""
     document.error = document.error_kind = document.error_at = document.completed_at = None

@@ -18,6 +18,7 @@ document_states = Table(
     Column("document_id", BigInteger),
     Column("dataset_id", BigInteger),
     Column("tenant_id", BigInteger),
+    Column("batch_id", BigInteger),
     Column("name", Text),
     Column("state", Text),
     Column("condition", Text),
@@ -53,6 +54,7 @@ class DocumentStatus:
     document_id: int
     dataset_id: int
     tenant_id: int
+    batch_id: int | None
     name: str
     state: str
     condition: Condition

@@ -6,8 +6,13 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from taskhub.kb.documents import stages
+from taskhub.kb.documents.failures import BadDocument, UnknownDocument
 from taskhub.kb.documents.models import Document, DocumentState
-from taskhub.queue import Context, Fail
+from taskhub.kb.vectors.failures import EndpointBusy, EndpointRefused
+from taskhub.queue import Context, Fail, Throttled
+
+# What an endpoint is left alone for when it says 429 and no time.
+BUSY_SECONDS = 5.0
 
 
 class Paused(Exception):
@@ -16,11 +21,40 @@ class Paused(Exception):
 
 @contextmanager
 def step(ctx: Context, document_id: int) -> Iterator[tuple[Session, Document]]:
-    """One transaction of the pipeline; between two of them a pause, cancel or removal is seen."""
-    if ctx.cancelled:
-        raise Fail("stopped between two batches, as somebody or the end of the worker asked")
+    """One transaction of the pipeline, which holds the document's row.
+
+    Raises:
+        Fail: somebody asked the job to stop.
+        Paused: somebody paused the document.
+        UnknownDocument: it, or its dataset, was deleted.
+    """
+    stop_if_asked(ctx)
     with ctx.hub.transaction() as session:
         document = stages.load(session, document_id)
         if document.state is DocumentState.PAUSED:
             raise Paused
         yield session, document
+
+
+def stop_if_asked(ctx: Context) -> None:
+    """For the long ways between two steps, in which nothing is written."""
+    if ctx.cancelled:
+        raise Fail("stopped between two batches, as somebody or the end of the worker asked")
+
+
+@contextmanager
+def named(ctx: Context, document_id: int) -> Iterator[None]:
+    """Give what stops the work its name, in the document's row where the document is at fault."""
+    try:
+        yield
+    except UnknownDocument as error:
+        raise Fail(str(error)) from error
+    except BadDocument as problem:
+        with ctx.hub.transaction() as session:
+            stages.fail(session, stages.load(session, document_id), problem)
+        # The reason is the file's: another try finds the same, until somebody mends it and retries.
+        raise Fail(str(problem)) from problem
+    except EndpointBusy as busy:
+        raise Throttled(busy.retry_after or BUSY_SECONDS) from busy
+    except EndpointRefused as refused:
+        raise Fail(str(refused)) from refused

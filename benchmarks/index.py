@@ -1,0 +1,111 @@
+"""How fast real documents become findable, beside the embedder alone; and what an unchanged one costs."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from _pairs import Quartiles
+from _report import Report, options, progress
+from _server import Server, server
+
+METHOD = """\
+The documents are the first of the standard library's and site-packages' .py .rst .txt .md files, sorted
+by path, of 2,000 to 60,000 bytes; each goes the whole way from its file to its vectors under an HNSW
+index, in a fresh database. `alone` is the same embedder over the same segments in one process without a
+database. `again` is a second run over the unchanged dataset, ended jobs included. CPU is that of the
+process and its ended children; Postgres is not in it. Peak memory is the worker's own process."""
+HERE = Path(__file__).parent
+SUFFIXES = (".py", ".rst", ".txt", ".md")
+TOKENS, OVERLAP = 500, 50
+
+
+def corpus(into: Path, number: int) -> int:
+    """Copy so many documents, the same on the same installation; their bytes."""
+    roots = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
+    taken = size = 0
+    for path in (path for root in roots for path in sorted(root.rglob("*"))):
+        if taken == number:
+            break
+        if path.suffix not in SUFFIXES or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if not 2_000 <= len(content) <= 60_000 or not _is_text(content):
+            continue
+        # One name is given many times in a library, and .py is no format: what is inside is text.
+        (into / f"{taken:05}.txt").write_bytes(content)
+        taken, size = taken + 1, size + len(content)
+    return size
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def call(side: str, url: str, folder: str, model: str) -> Any:
+    """What one side tells of its run."""
+    program = [sys.executable, str(HERE / "_side_index.py"), side, url, folder, model]
+    done = subprocess.run(  # noqa: S603 - a program of our own
+        [*program, str(TOKENS), str(OVERLAP)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def prepare(url: str) -> None:
+    """Migrate the database that the measured ones are copies of."""
+    from taskhub import db, migrations
+    from taskhub.settings import Settings
+
+    engine = db.engine(db.address(url), Settings())
+    migrations.upgrade(engine, Settings())
+    engine.dispose()
+
+
+def measure(report: Report, postgres: Server, folder: str, model: str, pairs: int) -> None:
+    """One model: documents a second, what beside the model it costs, and the unchanged dataset."""
+    rates, ratios, again, peaks, cpus = [], [], [], [], []
+    for n in range(pairs):
+        with postgres.database("index", prepare) as url:
+            ours = call("taskhub", url, folder, model)
+            alone = call("alone", url, folder, model)
+        if ours["completed"] != ours["documents"] or ours["again_deferred"]:
+            raise SystemExit(f"not all became findable, or one was done again: {ours}")
+        rates.append(ours["documents"] / ours["seconds"])
+        ratios.append(ours["seconds"] / alone["seconds"])
+        again.append(ours["seconds"] / ours["again"])
+        peaks.append(ours["peak_mb"])
+        cpus.append(ours["cpu"] / alone["cpu"])
+        progress(f"{model}: run {n + 1} of {pairs}: {ours} and {alone}")
+    report.note(f"{model}: documents/s", str(Quartiles.of(rates)))
+    report.note(f"{model}: CPU, taskhub / embedder alone", str(Quartiles.of(cpus)))
+    if model == "usem3":
+        found = Quartiles.of(ratios)
+        report.at_most("usem3: whole run / embedder alone", str(found), found.upper, 1.4)
+    first = Quartiles.of(again)
+    report.at_least(f"{model}: first time / unchanged", str(first), first.lower, 50)
+    report.at_most(f"{model}: peak memory", f"{max(peaks):.0f} MB", max(peaks), 500, " MB")
+
+
+def main() -> None:
+    """Run both models."""
+    asked = options(__doc__ or "", jobs=1000, pairs=3)
+    report = Report("index", "real documents, from file to vector", METHOD)
+    with server() as postgres, tempfile.TemporaryDirectory() as folder:
+        size = corpus(Path(folder), asked.jobs)
+        report.server = postgres.described()
+        report.note("documents", f"{asked.jobs:,}, {size / 1e6:.1f} MB")
+        for model in ("hash", "usem3"):
+            measure(report, postgres, folder, model, asked.pairs)
+    report.finish(asked)
+
+
+if __name__ == "__main__":
+    main()
