@@ -3,7 +3,7 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Identity, Index, Text, func
+from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Identity, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from taskhub.db import KB_SCHEMA, Base
@@ -29,14 +29,26 @@ class Document(Base):
 
     __tablename__ = "documents"
     # Keyset order of a dataset's clean-up and of its listing.
-    __table_args__ = (Index("ix_documents_dataset_id", "dataset_id", "id"),)
+    __table_args__ = (
+        Index("ix_documents_dataset_id", "dataset_id", "id"),
+        Index(
+            "ix_documents_replaces_id",
+            "replaces_id",
+            postgresql_where=text("replaces_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(Text)
-    # The absolute path it was read from; None for content that came without one.
+    # The absolute path or web address it was read from; None for content that came without one.
     source: Mapped[str | None] = mapped_column(Text)
+    # What the web server said of the version that is stored, to ask for a newer one alone.
+    source_etag: Mapped[str | None] = mapped_column(Text)
+    source_modified: Mapped[str | None] = mapped_column(Text)
+    # When the source was last compared with what is stored.
+    synced_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     format: Mapped[str | None] = mapped_column(Text)
     media_type: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -69,6 +81,9 @@ class Document(Base):
     archived: Mapped[bool] = mapped_column(server_default="false")
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
+    # Set in a new version that is built beside its document until it is whole: never enabled,
+    # never listed. The document itself stays as it is meanwhile.
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
 
 
 class DocumentPart(Base):
