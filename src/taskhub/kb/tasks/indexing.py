@@ -15,6 +15,7 @@ from taskhub.kb.documents.spool import Spool
 from taskhub.kb.segments.split import split
 from taskhub.kb.segments.store import discard, store
 from taskhub.kb.tasks.blueprint import kb
+from taskhub.kb.tasks.replacing import follow
 from taskhub.kb.tasks.steps import Paused, step
 from taskhub.kb.vectors.embedders import embedder
 from taskhub.kb.vectors.index import index
@@ -115,6 +116,7 @@ def _made_findable(ctx: Context, document_id: int) -> dict[str, int]:
                     continue
                 session.refresh(document)
                 stages.complete(session, document)
+                follow(session, document)
                 ctx.log.info("document indexed", extra={"document_id": document_id})
             return {
                 "segments": document.segments_total,
