@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from taskhub.cli import changes
+from taskhub.cli.datasets import TENANT, find_dataset
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
-from taskhub.queue import Hub
 
-TENANT = "default"
 _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column("error", wide=True))
 
 
@@ -36,15 +36,8 @@ def document() -> None:
     """Documents of the knowledge base."""
 
 
-def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
-    from taskhub.accounts.tenants import ensure
-    from taskhub.kb.datasets import create as datasets
-
-    with hub.transaction() as session:
-        found = datasets.find(session, ensure(session, tenant).id, name)
-        if found is None:
-            raise Failed(f"dataset {name!r} does not exist; run `taskhub dataset create {name}`")
-        return found.id
+for _verb in changes.VERBS:
+    document.add_command(_verb)
 
 
 @dataset.command("create", examples=("taskhub dataset create handbook",))
@@ -112,7 +105,7 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
     from taskhub.kb.ways_in import datasets as ways_in
 
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, name, tenant)
+    dataset_id = find_dataset(hub, name, tenant)
     with hub.transaction() as session:
         rows: dict[str, Any] = dict(clean.count(session, dataset_id))
     if not dry_run:
@@ -134,7 +127,7 @@ def add(ctx: click.Context, paths: tuple[Path, ...], dataset_name: str, tenant: 
 
     asked: Asked = ctx.obj
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, dataset_name, tenant)
+    dataset_id = find_dataset(hub, dataset_name, tenant)
     rows = []
     for path in paths:
         for added in ways_in.add_folder(hub, dataset_id, path):
@@ -165,7 +158,7 @@ def document_ls(asked: Asked, dataset_name: str, tenant: str, limit: int) -> Non
     from taskhub.kb.documents.state import statuses
 
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, dataset_name, tenant)
+    dataset_id = find_dataset(hub, dataset_name, tenant)
     with hub.transaction() as session:
         rows = statuses(session, dataset_id, limit=limit)
     hub.close()
@@ -214,7 +207,7 @@ def search(
     from taskhub.kb.vectors.search import search as find
 
     hub, _ = asked.hub()
-    ids = [_dataset_id(hub, name, tenant) for name in names]
+    ids = [find_dataset(hub, name, tenant) for name in names]
     try:
         with hub.transaction() as session:
             hits = find(session, question, ids, limit=limit, mode=mode)

@@ -41,6 +41,20 @@ def _set(session: Session, document_ids: Iterable[int], flags: dict[str, bool]) 
     return set(changed)
 
 
+def check_known(session: Session, document_id: int) -> Document:
+    """The document of this id.
+
+    Raises:
+        UnknownDocument: there is none.
+    """
+    document = session.scalars(
+        select(Document).where(Document.id == document_id, Document.replaces_id.is_(None))
+    ).one_or_none()
+    if document is None:
+        raise UnknownDocument(f"document {document_id} does not exist; it may have been deleted")
+    return document
+
+
 def check_changeable(session: Session, document_id: int) -> Document:
     """The document, if its text may be changed.
 
@@ -48,11 +62,7 @@ def check_changeable(session: Session, document_id: int) -> Document:
         UnknownDocument: there is none.
         ArchivedDocument: it was put away.
     """
-    document = session.scalars(
-        select(Document).where(Document.id == document_id, Document.replaces_id.is_(None))
-    ).one_or_none()
-    if document is None:
-        raise UnknownDocument(f"document {document_id} does not exist; it may have been deleted")
+    document = check_known(session, document_id)
     if document.archived:
         raise ArchivedDocument(
             f"document {document_id} is archived; run `taskhub document unarchive {document_id}` first"

@@ -10,6 +10,7 @@ from taskhub.kb.documents.failures import BadDocument
 from taskhub.kb.segments.edit import BadSegment, checked
 
 DELIMITERS = (",", "\t", ";", "|")
+TITLE_CHARACTERS = 1000
 # First cells that are a title and no segment, in both languages of the product.
 _TITLES = frozenset({"text", "content", "segment", "question", "内容", "分段内容", "问题"})
 
@@ -124,8 +125,9 @@ def _text(content: bytes) -> str:
 
 def _shape(text: str, with_answers: bool) -> tuple[str, int]:
     """What separates the columns, and how many titles the first row holds, 0 if it holds none."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    for delimiter in DELIMITERS:
+    lines = (line for line in text.splitlines() if line.strip())
+    first = next(lines, "")[:TITLE_CHARACTERS]
+    for delimiter in DELIMITERS if first else ():
         cells = next(csv.reader([first], delimiter=delimiter))
         if cells[0].strip().lower() in _TITLES:
             return delimiter, len(cells)
