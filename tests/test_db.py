@@ -41,3 +41,11 @@ def test_a_hub_without_database_can_declare_tasks() -> None:
 
     assert send(1) == 2
     assert send.queue == "mail"
+
+
+def test_an_address_for_a_command_line_has_everything_but_the_password() -> None:
+    url = db.address("postgresql://me:hush@host:7/shop?application_name=x")
+
+    shown = db.conninfo(db.without_password(url))
+
+    assert shown == "postgresql://me@host:7/shop?application_name=x"

@@ -66,6 +66,14 @@ def conninfo(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def without_password(url: URL) -> URL:
+    """The same address for a command line, which every user of the machine can read."""
+    # Not url.set(password=None): there None means that the password stays.
+    return URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database, url.query
+    )
+
+
 def engine(url: URL, settings: Settings, **options: Any) -> Engine:
     """A pool of connections; prepared statements are off, so that PgBouncer may stand between."""
     return create_engine(

@@ -9,6 +9,7 @@ import click
 
 from taskhub import db as addresses
 from taskhub import embedded, migrations
+from taskhub.cli.backup import backup, restore, verify
 from taskhub.cli.errors import SCHEMA, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import write_object
@@ -105,7 +106,7 @@ def psql(asked: Asked, arguments: tuple[str, ...]) -> None:
         os.environ["PGPASSWORD"] = str(
             where.password
         )  # never on the command line, which `ps` shows
-    address = addresses.conninfo(where.set(password=None))
+    address = addresses.conninfo(addresses.without_password(where))
     os.execv(program, [program, address, *arguments])  # noqa: S606 - psql takes over this process
 
 
@@ -138,3 +139,7 @@ def reset(asked: Asked, dry_run: bool, yes: bool) -> None:
     confirm(f"delete {home} with all its data?", yes=yes)
     embedded.reset(settings)
     say(f"deleted {home}")
+
+
+for _verb in (backup, verify, restore):
+    db.add_command(_verb)

@@ -1,5 +1,6 @@
 """The system family's background tasks."""
 
-from taskhub.queue import Blueprint
+from taskhub.system.backup import tasks as _backup  # noqa: F401 - declares them
+from taskhub.system.blueprint import system
 
-system = Blueprint()
+__all__ = ["system"]

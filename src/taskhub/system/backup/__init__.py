@@ -1,0 +1,1 @@
+"""Back a hub up, prove that the copy is whole, and bring it back without running anything twice unasked."""
