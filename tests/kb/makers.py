@@ -6,6 +6,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from taskhub.accounts.tenants import ensure
+from taskhub.kb.annotations import write
+from taskhub.kb.apps import create as apps
+from taskhub.kb.apps.models import App
 from taskhub.kb.datasets.create import create
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents import stages
@@ -41,3 +44,14 @@ def make_indexed(
     stages.complete(session, document)
     session.refresh(document)
     return document
+
+
+def make_app(session: Session, *, annotations: int = 0, messages: int = 0) -> App:
+    """An app of its own tenant, with so many annotations and messages."""
+    number = next(_numbers)
+    app = apps.create(session, ensure(session, f"tenant {number}").id, f"app {number}")
+    for n in range(annotations):
+        write.add(session, app.id, f"question {n} of app {number}", f"answer {n}")
+    for n in range(messages):
+        apps.record(session, app.id, f"question {n}", f"answer {n}")
+    return app

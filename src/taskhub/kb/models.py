@@ -1,6 +1,16 @@
 """Every table of the knowledge base, for who needs the whole of `Base.metadata`."""
 
 from taskhub.accounts.models import Tenant
+from taskhub.kb.annotations.models import (
+    Annotation,
+    AnnotationHit,
+    AnnotationImport,
+    AnnotationImportRow,
+    AnnotationSetting,
+    AnnotationVector,
+)
+from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
+from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.edits import SegmentEdit, SegmentImport
@@ -8,11 +18,22 @@ from taskhub.kb.segments.models import Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
+    "Annotation",
+    "AnnotationHit",
+    "AnnotationImport",
+    "AnnotationImportRow",
+    "AnnotationSetting",
+    "AnnotationVector",
+    "App",
+    "AppDatasetJoin",
+    "Conversation",
     "Dataset",
+    "DatasetAutoDisabled",
     "Document",
     "DocumentPart",
     "DocumentState",
     "Embedding",
+    "Message",
     "Segment",
     "SegmentEdit",
     "SegmentImport",

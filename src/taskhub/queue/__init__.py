@@ -2,6 +2,7 @@
 
 from procrastinate.jobs import Status
 
+from taskhub.queue.actions import cancel_within
 from taskhub.queue.arguments import BadArgument
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.context import ClaimLost, Context
@@ -58,4 +59,5 @@ __all__ = [
     "UnknownCron",
     "UnknownJob",
     "Worker",
+    "cancel_within",
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from psycopg import errors
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from taskhub.queue import insight
+from taskhub.queue import insight, sql
+from taskhub.queue.events import JobEvent
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Job, UnknownJob
 from taskhub.queue.states import JobLine
@@ -134,6 +136,29 @@ def _spread(hub: Hub, jobs_per_second: float | None) -> Spread:
 def cancel(hub: Hub, job_ids: Iterable[int], *, reason: str = "") -> list[Cancelled]:
     """Cancel jobs that wait and ask running ones to stop; one answer an id, by id."""
     return [_cancel(hub, job_id, reason) for job_id in sorted(set(job_ids))]
+
+
+def cancel_within(
+    session: Session, hub: Hub, job_ids: Iterable[int], *, reason: str = ""
+) -> list[int]:
+    """Cancel jobs and ask running ones to stop, in the caller's transaction; those that had not ended.
+
+    A job that waits stays locked until the transaction ends; if it rolls back, nothing was asked.
+    """
+    query = sql.load("cancel_jobs", hub.settings.schema)
+    told = {"job_ids": sorted(set(job_ids)), "reason": reason}
+    rows = session.connection().exec_driver_sql(query, told).mappings().all()
+    for row in rows:
+        if row["status"] == "cancelled":
+            hub.hooks.tell(
+                JobEvent(
+                    name="job.cancelled",
+                    job_id=row["id"],
+                    task_name=row["task_name"],
+                    queue=row["queue_name"],
+                )
+            )
+    return [row["id"] for row in rows]
 
 
 def _cancel(hub: Hub, job_id: int, reason: str) -> Cancelled:

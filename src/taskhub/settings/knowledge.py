@@ -21,3 +21,8 @@ class KnowledgeSettings:
     fetch_seconds: float = number(60.0, above=0)
     fetch_redirects: int = number(5, at_least=0, at_most=20)
     allowed_private_hosts: tuple[str, ...] = ()
+    annotation_import_rows: int = number(10_000, at_least=1, at_most=1_000_000)
+    annotation_import_bytes: int = number(2_097_152, at_least=1)
+    unused_dataset_days: int = number(0, at_least=0, at_most=36_500)
+    embedding_cache_days: int = number(30, at_least=0, at_most=36_500)
+    message_days: int = number(0, at_least=0, at_most=36_500)

@@ -48,3 +48,5 @@ class Dataset(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     # Set when its removal was asked for: nothing is added, indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # When it was last searched, to the minute; the unused ones are told by it.
+    searched_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

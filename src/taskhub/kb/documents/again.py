@@ -65,6 +65,10 @@ def failed(session: Session, dataset_id: int) -> list[int]:
     rows = session.execute(
         select(Document.id, Document.replaces_id)
         .join(document_states, document_states.c.document_id == Document.id)
-        .where(Document.dataset_id == dataset_id, document_states.c.condition.in_(_LEFT))
+        .where(
+            Document.dataset_id == dataset_id,
+            Document.deleted_at.is_(None),
+            document_states.c.condition.in_(_LEFT),
+        )
     )
     return sorted({row.replaces_id or row.id for row in rows})

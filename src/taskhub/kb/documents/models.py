@@ -84,6 +84,8 @@ class Document(Base):
     # Set in a new version that is built beside its document until it is whole: never enabled,
     # never listed. The document itself stays as it is meanwhile.
     replaces_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    # Set when its removal was asked for: nothing is indexed or found from then on.
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class DocumentPart(Base):

@@ -10,13 +10,14 @@ from taskhub.kb.documents import stages
 from taskhub.kb.documents.add import add
 from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
+from taskhub.kb.documents.switches import listed
 from taskhub.kb.segments.edits import SegmentEdit
 from taskhub.kb.segments.models import Segment
 
 # What a document is and how its owner has set it, whatever its file says.
 _STAYS = frozenset({
     "id", "dataset_id", "tenant_id", "batch_id", "created_at", "enabled", "archived", "metadata",
-    "job_id", "replaces_id",
+    "job_id", "replaces_id", "deleted_at",
 })  # fmt: skip
 # What a version has of its file, before anything of it was read.
 _OF_FILE = ("name", "source", "format", "media_type", "bytes", "sha256")
@@ -108,7 +109,7 @@ def replaceable(dataset_id: int) -> Select[int]:
             Document.dataset_id == dataset_id,
             Document.format.is_not(None),
             Document.archived.is_(False),
-            Document.replaces_id.is_(None),
+            listed(),
         )
         .order_by(Document.id)
     )

@@ -18,7 +18,11 @@ def load(session: Session, document_id: int) -> Document:
     document = session.scalars(
         select(Document)
         .join(Dataset, Dataset.id == Document.dataset_id)
-        .where(Document.id == document_id, Dataset.deleted_at.is_(None))
+        .where(
+            Document.id == document_id,
+            Document.deleted_at.is_(None),
+            Dataset.deleted_at.is_(None),
+        )
         .with_for_update(of=Document)
         .execution_options(populate_existing=True)
     ).one_or_none()

@@ -4,7 +4,18 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, exists, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from taskhub.db import KB_SCHEMA
@@ -88,17 +99,18 @@ def statuses(
 ) -> list[DocumentStatus]:
     """Where a dataset's documents stand, by id, from behind `after_id` on.
 
-    A new version that is built beside its document is none of them.
+    Neither a new version that is built beside its document, nor one that is being deleted.
     """
-    is_version = exists().where(
-        Document.id == document_states.c.document_id, Document.replaces_id.is_not(None)
+    is_hidden = exists().where(
+        Document.id == document_states.c.document_id,
+        or_(Document.replaces_id.is_not(None), Document.deleted_at.is_not(None)),
     )
     rows = session.execute(
         select(document_states)
         .where(
             document_states.c.dataset_id == dataset_id,
             document_states.c.document_id > after_id,
-            ~is_version,
+            ~is_hidden,
         )
         .order_by(document_states.c.document_id)
         .limit(limit)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from taskhub.kb.documents.failures import UnknownDocument
@@ -34,11 +34,16 @@ def archive(session: Session, document_ids: Iterable[int], *, archived: bool) ->
 def _set(session: Session, document_ids: Iterable[int], flags: dict[str, bool]) -> set[int]:
     changed = session.scalars(
         update(Document)
-        .where(Document.id.in_(list(document_ids)), Document.replaces_id.is_(None))
+        .where(Document.id.in_(list(document_ids)), listed())
         .values(**flags)
         .returning(Document.id)
     )
     return set(changed)
+
+
+def listed() -> ColumnElement[bool]:
+    """Whether a row of `documents` is one for people: not a version being made, not being deleted."""
+    return and_(Document.replaces_id.is_(None), Document.deleted_at.is_(None))
 
 
 def check_known(session: Session, document_id: int) -> Document:
@@ -48,7 +53,7 @@ def check_known(session: Session, document_id: int) -> Document:
         UnknownDocument: there is none.
     """
     document = session.scalars(
-        select(Document).where(Document.id == document_id, Document.replaces_id.is_(None))
+        select(Document).where(Document.id == document_id, listed())
     ).one_or_none()
     if document is None:
         raise UnknownDocument(f"document {document_id} does not exist; it may have been deleted")

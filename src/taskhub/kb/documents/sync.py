@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from taskhub.kb.documents.extract import MEDIA_TYPES, Format, format_of
 from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.models import Document
+from taskhub.kb.documents.switches import listed
 from taskhub.kb.documents.web import FetchLimits, fetch_url
 
 _SAME_AS = {"application/xhtml+xml": "text/html", "text/x-markdown": "text/markdown"}
@@ -146,7 +147,7 @@ def with_source(dataset_id: int) -> Select[int]:
             Document.dataset_id == dataset_id,
             Document.source.is_not(None),
             Document.archived.is_(False),
-            Document.replaces_id.is_(None),
+            listed(),
         )
         .order_by(Document.id)
     )

@@ -1,7 +1,7 @@
 """THE PIPELINE: every background task of the knowledge base, a family's share a file."""
 
 import taskhub.kb.models  # noqa: F401 - a flush needs every model that a foreign key names
-from taskhub.kb.tasks import cleaning, documents, indexing, replacing, segments
+from taskhub.kb.tasks import annotations, cleaning, documents, indexing, replacing, segments
 from taskhub.kb.tasks.blueprint import kb
 
-__all__ = ["cleaning", "documents", "indexing", "kb", "replacing", "segments"]
+__all__ = ["annotations", "cleaning", "documents", "indexing", "kb", "replacing", "segments"]

@@ -14,7 +14,7 @@ from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.tasks.indexing import document_indexing
 from taskhub.kb.tasks.replacing import duplicate_document_indexing
 from taskhub.kb.tasks.segments import segment_indexing
-from taskhub.queue import Backoff, Context, Fail, Hub, Job, Retry, Task
+from taskhub.queue import Backoff, Context, Fail, Hub, Retry, Task, cancel_within
 
 OfMany = Task[[list[int]], dict[str, Any]]
 # Nobody waits longer for a server because it says so.
@@ -31,24 +31,16 @@ def begin(session: Session, document: Document) -> int:
     return document.job_id
 
 
-def begin_version(session: Session, new: Document) -> int:
-    """Defer what indexes a new version, and what takes away those it overtakes; the job's id."""
+def begin_version(session: Session, hub: Hub, new: Document) -> int:
+    """Defer what indexes a new version, and call off those that it overtakes; the job's id."""
     new.job_id = document_indexing.options(session=session).defer(new.id).id
+    older = session.scalars(replace.overtaken(new)).all()
+    jobs = [version.job_id for version in older if version.job_id is not None]
+    cancel_within(session, hub, jobs, reason="a newer version of it came")
     take_away = duplicate_document_indexing.options(session=session)
-    for older in session.scalars(replace.overtaken(new)):
-        take_away.defer(older.replaces_id or 0, older.id)
+    for version in older:
+        take_away.defer(version.replaces_id or 0, version.id)
     return new.job_id
-
-
-def call_off(hub: Hub, document_id: int, new_id: int) -> None:
-    """Stop the work on versions that a newer one has overtaken; for after the commit."""
-    with hub.transaction() as session:
-        new = session.get(Document, new_id)
-        if new is None or new.replaces_id != document_id:
-            return
-        jobs = [older.job_id for older in session.scalars(replace.overtaken(new)) if older.job_id]
-    for job_id in jobs:
-        Job(job_id, "document_indexing", hub).cancel(reason="a newer version of it came")
 
 
 def go_on(session: Session, document_id: int) -> again.Outcome:
@@ -123,11 +115,9 @@ def document_indexing_update(ctx: Context, document_id: int) -> dict[str, int]:
         with ctx.hub.transaction() as session:
             document = stages.load(session, document_id)
             new = replace.from_itself(session, document)
-            told = {"document_id": new.id, "job_id": begin_version(session, new)}
+            return {"document_id": new.id, "job_id": begin_version(session, ctx.hub, new)}
     except (UnknownDocument, BadDocument) as problem:
         raise Fail(str(problem)) from problem
-    call_off(ctx.hub, document_id, told["document_id"])
-    return told
 
 
 def fetch_limits(hub: Hub) -> FetchLimits:
@@ -213,6 +203,5 @@ def _synced(hub: Hub, document_id: int, source: sync.Source, found: sync.Found) 
         # A version that fails leaves its document with what was known of the old one: the next
         # look sees the change again.
         sync.note(session, new, found)
-        told = {"changed": True, "document_id": new.id, "job_id": begin_version(session, new)}
-    call_off(hub, document_id, told["document_id"])
-    return told
+        job_id = begin_version(session, hub, new)
+        return {"changed": True, "document_id": new.id, "job_id": job_id}

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, select, text
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
+from taskhub.kb.cleaning.unused import note_search
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.segments.models import Segment, SegmentState
@@ -53,7 +54,7 @@ def search(
 
     Only enabled segments of completed, enabled documents that are not archived. Datasets indexed
     by words alone are searched by words in every mode. Sets HNSW options for the rest of the
-    caller's transaction.
+    caller's transaction, and notes in it, once a minute, that the datasets were searched.
 
     Raises:
         ValueError: the question is empty, the limit is below 1, or the mode is unknown.
@@ -66,6 +67,7 @@ def search(
     datasets = session.scalars(
         select(Dataset).where(Dataset.id.in_(list(dataset_ids)), Dataset.deleted_at.is_(None))
     ).all()
+    note_search(session, datasets)
     by_words = [
         d.id for d in datasets if d.technique is Technique.ECONOMY or mode is not Mode.VECTOR
     ]

@@ -162,10 +162,9 @@ def replace_document(hub: Hub, document_id: int, path: str | Path) -> Changed:
             new = replace.from_file(
                 session, document, Path(path), max_file_bytes=hub.settings.max_file_bytes
             )
-            new_id, job_id = new.id, tasks.begin_version(session, new)
+            job_id = tasks.begin_version(session, hub, new)
     except replace.Same:
         return Changed(document_id=document_id, outcome="unchanged")
-    tasks.call_off(hub, document_id, new_id)
     return Changed(document_id=document_id, outcome="deferred", job_id=job_id)
 
 

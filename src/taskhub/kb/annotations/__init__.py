@@ -1,0 +1,1 @@
+"""Annotations: answers that were written by hand, given where a question fits."""

@@ -1,0 +1,1 @@
+"""Apps: what answers people, from datasets and annotations."""
