@@ -76,6 +76,23 @@ def test_a_document_is_replaced_and_the_same_file_is_unchanged(
     assert bad == (1, "error: file does not exist; it may have been moved\n")
 
 
+def test_a_document_is_deleted_when_somebody_confirms(ask: Ask, hub: Hub, document_id: int) -> None:
+    code, out = ask("document", "rm", document_id, 999, "--dry-run", "-o", "json")
+    assert (code, [row["outcome"] for row in json.loads(out)]) == (
+        7,
+        ["would go with 1 segments", "does not exist"],
+    )
+    assert ask("document", "rm", document_id)[0] == 9
+
+    code, out = ask("document", "rm", document_id, "--yes", "-o", "json")
+    listed = ask("document", "ls", "--dataset", "house", "-o", "ids")
+    hub.run_worker(wait=False)
+
+    assert (code, json.loads(out)[0]["outcome"]) == (0, "deleted")
+    assert listed == (0, "")
+    assert ask("document", "show", document_id)[0] == 1
+
+
 def test_documents_are_retried_and_compared_by_id_or_by_dataset(ask: Ask, document_id: int) -> None:
     code, out = ask("document", "retry", document_id, "-o", "json")
     assert (code, json.loads(out)[0]["outcome"]) == (7, "completed already")

@@ -10,7 +10,7 @@ import click
 
 from taskhub.cli.datasets import TENANT, find_dataset
 from taskhub.cli.errors import PARTLY, Failed
-from taskhub.cli.options import Asked, say, verb
+from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, write_object, write_rows
 
 if TYPE_CHECKING:
@@ -156,6 +156,39 @@ def replace(asked: Asked, document_id: int, path: Path) -> None:
     write_object(asked, told, key="document_id")
 
 
+@verb("rm", examples=("taskhub document rm 7 8 --dry-run", "taskhub document rm 7 8 --yes"))
+@_ids
+@click.option("--dry-run", is_flag=True, help="Count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def rm(
+    ctx: click.Context, asked: Asked, document_ids: tuple[int, ...], dry_run: bool, yes: bool
+) -> None:
+    """Hide documents at once, and have a worker remove them; exit code 7 if some are not there."""
+    from taskhub.kb.documents import switches
+    from taskhub.kb.ways_in import changes
+
+    hub, _ = asked.hub()
+    with hub.transaction() as session:
+        there = switches.segments_of(session, document_ids)
+    if dry_run:
+        rows = [
+            {
+                "document_id": n,
+                "outcome": f"would go with {there[n]} segments" if n in there else "does not exist",
+                "job_id": None,
+            }
+            for n in document_ids
+        ]
+        write_rows(asked, rows, _COLUMNS, key="document_id")
+        if len(there) < len(set(document_ids)):
+            ctx.exit(PARTLY)
+        return
+    if there:
+        confirm(f"delete {len(there)} documents with {sum(there.values())} segments?", yes=yes)
+    _tell(ctx, changes.delete_documents(hub, document_ids))
+
+
 def _switch(name: str, told: str, flag: str, on: bool) -> click.Command:
     def switch(ctx: click.Context, asked: Asked, document_ids: tuple[int, ...]) -> None:
         from taskhub.kb.ways_in import changes
@@ -171,6 +204,7 @@ def _switch(name: str, told: str, flag: str, on: bool) -> click.Command:
 
 
 VERBS = (
+    rm,
     retry,
     sync,
     update,

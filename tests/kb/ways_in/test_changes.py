@@ -201,6 +201,33 @@ def test_changed_rules_are_applied_while_the_old_pieces_can_be_found(library: Li
     assert library.find("otters", Mode.VECTOR)[0].startswith("Fact 0")
 
 
+def test_a_document_that_is_deleted_goes_with_the_version_that_is_being_made(
+    library: Library,
+) -> None:
+    document_id = library.add("a.txt", OTTERS)
+    replaced = changes.replace_document(library.hub, document_id, library.write("b.txt", BADGERS))
+
+    [told, missing] = changes.delete_documents(library.hub, [document_id, 0])
+    assert library.find("otters") == []
+    library.work()
+
+    assert (told.outcome, missing.outcome) == ("deleted", "does not exist")
+    assert library.job(replaced.job_id).status() is Status.CANCELLED
+    counts = [library.count(m) for m in (Document, DocumentPart, Segment, SegmentVector512)]
+    assert counts == [0, 0, 0, 0]
+
+
+def test_a_version_that_is_whole_when_its_document_was_deleted_goes_too(library: Library) -> None:
+    document_id = library.add("a.txt", OTTERS)
+    changes.replace_document(library.hub, document_id, library.write("b.txt", BADGERS))
+    library.broken(document_id, "deleted_at = now()")
+
+    library.work()
+
+    assert library.count(Document) == 1
+    assert library.count(Segment) == 1  # the document's own, which its clean-up removes
+
+
 # Retry
 
 

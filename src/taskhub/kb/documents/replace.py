@@ -1,5 +1,6 @@
 """Build a new version of a document beside it, and put it in its place when it is whole."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Select, delete, exists, insert, literal, select, update
@@ -94,6 +95,11 @@ def _is_whole(document: Document) -> bool:
 def versions(document_id: int) -> Select[Document]:
     """The new versions of a document that are being built, or failed, the newest first."""
     return select(Document).where(Document.replaces_id == document_id).order_by(Document.id.desc())
+
+
+def versions_of(document_ids: Sequence[int]) -> Select[int]:
+    """The ids of the new versions of these documents."""
+    return select(Document.id).where(Document.replaces_id.in_(document_ids))
 
 
 def overtaken(new: Document) -> Select[Document]:

@@ -31,6 +31,16 @@ def archive(session: Session, document_ids: Iterable[int], *, archived: bool) ->
     return _set(session, document_ids, {"archived": archived})
 
 
+def segments_of(session: Session, document_ids: Iterable[int]) -> dict[int, int]:
+    """How many segments each of these documents has, those that are there."""
+    rows = session.execute(
+        select(Document.id, Document.segments_total).where(
+            Document.id.in_(list(document_ids)), listed()
+        )
+    )
+    return {row.id: row.segments_total for row in rows}
+
+
 def _set(session: Session, document_ids: Iterable[int], flags: dict[str, bool]) -> set[int]:
     changed = session.scalars(
         update(Document)

@@ -11,6 +11,7 @@ from taskhub.kb.documents.failures import UnknownDocument
 from taskhub.kb.documents.models import Document
 from taskhub.kb.documents.web import check_url
 from taskhub.kb.tasks import documents as tasks
+from taskhub.kb.ways_in import datasets
 from taskhub.queue import Hub
 
 # Ids of seven digits: a job's arguments stay far below 64 KiB.
@@ -166,6 +167,25 @@ def replace_document(hub: Hub, document_id: int, path: str | Path) -> Changed:
     except replace.Same:
         return Changed(document_id=document_id, outcome="unchanged")
     return Changed(document_id=document_id, outcome="deferred", job_id=job_id)
+
+
+def delete_documents(hub: Hub, document_ids: Iterable[int]) -> list[Changed]:
+    """Hide documents at once, stop what works on them or on new versions, and remove all of it later.
+
+    One that is missing is told, and the others go.
+    """
+    ids = list(document_ids)
+    with hub.transaction() as session:
+        versions = session.scalars(replace.versions_of(ids)).all()
+    deleted = datasets.delete_documents(hub, [*ids, *versions])
+    job_id = deleted.job_ids[0] if deleted.job_ids else None
+    done = set(deleted.document_ids)
+    return [
+        Changed(document_id=n, outcome="deleted", job_id=job_id)
+        if n in done
+        else _refused(n, "does not exist")
+        for n in ids
+    ]
 
 
 def enable_documents(hub: Hub, document_ids: Iterable[int], *, enabled: bool) -> list[Changed]:
