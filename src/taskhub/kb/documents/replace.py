@@ -1,6 +1,6 @@
 """Build a new version of a document beside it, and put it in its place when it is whole."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Select, delete, exists, insert, literal, select, update
@@ -15,11 +15,13 @@ from taskhub.kb.documents.switches import listed
 from taskhub.kb.segments.edits import SegmentEdit
 from taskhub.kb.segments.models import Segment
 
-# What a document is and how its owner has set it, whatever its file says.
-_STAYS = frozenset({
-    "id", "dataset_id", "tenant_id", "batch_id", "created_at", "enabled", "archived", "metadata",
-    "job_id", "replaces_id", "deleted_at",
+# What a document is, and what its owner has said of it, whatever its file says.
+_IS = frozenset({
+    "id", "dataset_id", "tenant_id", "batch_id", "created_at", "enabled", "archived", "job_id",
+    "replaces_id", "deleted_at",
 })  # fmt: skip
+# Said of the document, and so of its next version too.
+_SAID = frozenset({"process_rule", "metadata"})
 # What a version has of its file, before anything of it was read.
 _OF_FILE = ("name", "source", "format", "media_type", "bytes", "sha256")
 _OF_SOURCE = ("source_etag", "source_modified", "synced_at")
@@ -84,6 +86,8 @@ def from_itself(session: Session, document: Document) -> Document:
 def _beside(session: Session, document: Document, new: Document) -> Document:
     new.replaces_id = document.id
     new.enabled = False
+    for key in _keys_of(lambda name: name in _SAID):
+        setattr(new, key, getattr(document, key))
     session.flush()
     return new
 
@@ -168,9 +172,14 @@ def _swap(session: Session, document_id: int, new_id: int) -> None:
 
 
 def _copy(document: Document, new: Document) -> None:
-    for attribute in Document.__mapper__.column_attrs:
-        if attribute.columns[0].name not in _STAYS:
-            setattr(document, attribute.key, getattr(new, attribute.key))
+    for key in _keys_of(lambda name: name not in _IS | _SAID):
+        setattr(document, key, getattr(new, key))
+
+
+def _keys_of(is_wanted: Callable[[str], bool]) -> list[str]:
+    """The attributes of a document whose columns are wanted; an attribute may be named otherwise."""
+    attributes = Document.__mapper__.column_attrs
+    return [each.key for each in attributes if is_wanted(str(each.columns[0].name))]
 
 
 def drop(session: Session, new_id: int) -> None:
