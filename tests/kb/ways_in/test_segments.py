@@ -298,7 +298,7 @@ def test_an_import_goes_on_where_it_stood(
 
     library.work()
     found = status_of(library, told.import_id)
-    assert (found.rows_done, found.rows_waiting) == (32, 68)
+    assert (found.rows_done, found.rows_waiting) == (64, 36)
     assert found.shown.startswith("waiting until ")
 
     with library.hub.transaction() as session:

@@ -13,7 +13,7 @@ from taskhub.kb.vectors.embed import embed
 from taskhub.kb.vectors.embedders import Embedder, embedder
 from taskhub.queue import Backoff, Context, Fail, Snooze
 
-BATCH_EDITS = 32
+BATCH_EDITS = 64
 SNOOZE_SECONDS = 15.0
 
 
