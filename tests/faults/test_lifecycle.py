@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskhub import Hub, app
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.ways_in import changes, documents, segments
 from taskhub.settings import Settings
 from tests.faults.cluster import Cluster
@@ -68,7 +69,7 @@ class Keepers:
 def add(hub: Hub, path: Path, text: str) -> int:
     path.write_text(text)
     with hub.transaction() as session:
-        dataset_id = make_dataset(session, segment_tokens=20, segment_overlap_tokens=0).id
+        dataset_id = make_dataset(session, rule=ProcessRule(tokens=50, overlap_tokens=0)).id
     document_id = documents.add_document(hub, dataset_id, path)
     hub.run_worker(wait=False)
     return document_id

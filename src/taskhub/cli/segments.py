@@ -65,6 +65,7 @@ def ls(asked: Asked, document_id: int, after: int, limit: int) -> None:
         Column("edited"),
         Column("tokens", right=True),
         Column("text", show=lambda text: " ".join(text.split())[:200], wide=True),
+        Column("answer", wide=True),
         Column("error", wide=True),
     )
     write_rows(asked, rows, columns, key="segment_id")
@@ -73,28 +74,30 @@ def ls(asked: Asked, document_id: int, after: int, limit: int) -> None:
 @segment.command("add", examples=("taskhub segment add 7 'The key hangs behind the clock.'",))
 @click.argument("document_id", type=click.IntRange(min=1))
 @click.argument("text")
+@click.option("--answer", help="What is told, where the text is a question.")
 @click.pass_obj
-def add(asked: Asked, document_id: int, text: str) -> None:
+def add(asked: Asked, document_id: int, text: str, answer: str | None) -> None:
     """Add a segment behind the others of a document."""
     from taskhub.kb.ways_in import segments
 
     hub, _ = asked.hub()
     with _failing():
-        job_id = segments.add_segment(hub, document_id, text)
+        job_id = segments.add_segment(hub, document_id, text, answer=answer)
     write_object(asked, {"document_id": document_id, "job_id": job_id}, key="job_id")
 
 
 @segment.command("set", examples=("taskhub segment set 12 'The key hangs in the hall.'",))
 @click.argument("segment_id", type=click.IntRange(min=1))
 @click.argument("text")
+@click.option("--answer", help="What is told, where the text is a question; default: as it is.")
 @click.pass_obj
-def set_(asked: Asked, segment_id: int, text: str) -> None:
+def set_(asked: Asked, segment_id: int, text: str, answer: str | None) -> None:
     """Give a segment a new text; the old one is found until the new one can be."""
     from taskhub.kb.ways_in import segments
 
     hub, _ = asked.hub()
     with _failing():
-        job_id = segments.edit_segment(hub, segment_id, text)
+        job_id = segments.edit_segment(hub, segment_id, text, answer=answer)
     outcome = "unchanged" if job_id is None else "deferred"
     told = {"segment_id": segment_id, "outcome": outcome, "job_id": job_id}
     write_object(asked, told, key="segment_id")

@@ -14,7 +14,7 @@ from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.segments.edits import SegmentEdit, SegmentImport
-from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "AnnotationVector",
     "App",
     "AppDatasetJoin",
+    "ChildSegment",
     "Conversation",
     "Dataset",
     "DatasetAutoDisabled",

@@ -14,6 +14,7 @@ from taskhub.kb.datasets import create
 from taskhub.kb.datasets.clean import count
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.models import Segment
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.vectors import embedders
 from taskhub.kb.ways_in.datasets import delete_dataset, delete_documents
 from taskhub.kb.ways_in.documents import add_folder
@@ -62,7 +63,7 @@ def dataset_id(library: Hub, tmp_path_factory: pytest.TempPathFactory) -> int:
     with library.transaction() as session:
         made = create.create(
             session, ensure(session, "t").id, "rivers", embedding_model="hash",
-            segment_tokens=50, segment_overlap_tokens=0,
+            rule=ProcessRule(tokens=50, overlap_tokens=0),
         ).id  # fmt: skip
     folder = tmp_path_factory.mktemp("rivers")
     for n in range(DOCUMENTS):

@@ -57,7 +57,8 @@ def test_content_without_a_path_is_stored_under_its_name(
             "program.exe",
             b"MZ",
             "unknown_format",
-            "file extension must be one of .htm .html .markdown .md .pdf .text .txt, got .exe",
+            "file extension must be one of .csv .docx .epub .htm .html .markdown .md .pdf .pptx .text "
+            ".tsv .txt .xlsx, got .exe",
         ),
     ],
 )

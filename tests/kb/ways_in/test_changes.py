@@ -7,11 +7,14 @@ import pytest
 from sqlalchemy import text
 
 from taskhub import Status
+from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.failures import BadDocument, UnknownDocument
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.documents.state import Condition, statuses
 from taskhub.kb.documents.switches import ArchivedDocument
-from taskhub.kb.segments.models import Segment
+from taskhub.kb.segments.models import ChildSegment, Segment
+from taskhub.kb.segments.rules import Mode as Cutting
+from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.tasks import documents as tasks
 from taskhub.kb.vectors.embedders import HashEmbedder
 from taskhub.kb.vectors.models import SegmentVector512
@@ -190,7 +193,7 @@ def test_changed_rules_are_applied_while_the_old_pieces_can_be_found(library: Li
     document_id = library.add("a.txt", content)
     assert library.document(document_id).segments_total > 1
     with library.hub.transaction() as session:
-        session.execute(text("UPDATE taskhub_kb.datasets SET segment_tokens = 4000"))
+        session.get_one(Dataset, library.dataset_id).process_rule = ProcessRule(tokens=4000).stored()
 
     jobs = changes.update_dataset(library.hub, library.dataset_id)
     library.work()
@@ -226,6 +229,21 @@ def test_a_version_that_is_whole_when_its_document_was_deleted_goes_too(library:
 
     assert library.count(Document) == 1
     assert library.count(Segment) == 1  # the document's own, which its clean-up removes
+
+
+def test_a_rule_of_the_documents_own_is_that_of_its_next_version(library: Library) -> None:
+    parents = ProcessRule(mode=Cutting.PARENT_CHILD, child_tokens=10)
+    document_id = library.add("a.txt", OTTERS)
+    with library.hub.transaction() as session:
+        session.get_one(Document, document_id).process_rule = parents.stored()
+    content = "Badgers dig under the oak at night. Then they sleep until the sun goes down again."
+    changes.replace_document(library.hub, document_id, library.write("b.txt", content))
+
+    library.work()
+
+    assert library.document(document_id).process_rule == parents.stored()
+    children = library.count(ChildSegment, document_id=document_id)
+    assert children == library.count(ChildSegment) > 1
 
 
 # Retry

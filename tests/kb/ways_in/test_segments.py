@@ -3,19 +3,21 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from taskhub import Status
+from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.failures import UnknownDocument
 from taskhub.kb.documents.switches import ArchivedDocument
 from taskhub.kb.segments import imports
 from taskhub.kb.segments.edit import BadSegment, UnknownSegment
 from taskhub.kb.segments.edits import SegmentEdit
 from taskhub.kb.segments.import_csv import BadImport
-from taskhub.kb.segments.models import SegmentState
+from taskhub.kb.segments.models import ChildSegment, SegmentState
+from taskhub.kb.segments.rules import Mode, ProcessRule
 from taskhub.kb.vectors.embedders import HashEmbedder
 from taskhub.kb.vectors.models import SegmentVector512
-from taskhub.kb.vectors.search import Mode
+from taskhub.kb.vectors.search import Mode as By
 from taskhub.kb.ways_in import changes, documents, segments
 from tests.kb.ways_in.library import Library
 
@@ -43,11 +45,11 @@ def test_a_segment_is_found_by_its_old_text_until_its_new_one_can_be(library: Li
 
     assert job_id is not None
     assert library.find("otters") == [OTTERS]
-    assert library.find(OTTERS, Mode.VECTOR) == [OTTERS]
+    assert library.find(OTTERS, By.VECTOR) == [OTTERS]
     library.work()
     assert library.find("otters") == []
     assert library.find("badgers") == [BADGERS]
-    assert library.find(BADGERS, Mode.VECTOR) == [BADGERS]
+    assert library.find(BADGERS, By.VECTOR) == [BADGERS]
     assert library.segments(document_id)[0].id == segment.id
     assert library.count(SegmentEdit) == 0
 
@@ -97,7 +99,7 @@ def test_an_added_segment_comes_last_with_a_place_of_its_own(library: Library) -
         (2, "Foxes run."),
     ]
     assert {s.state for s in found} == {SegmentState.COMPLETED}
-    assert library.find(BADGERS, Mode.VECTOR)[0] == BADGERS
+    assert library.find(BADGERS, By.VECTOR)[0] == BADGERS
     document = library.document(document_id)
     assert (document.segments_total, document.segments_done) == (3, 3)
     assert document.tokens == sum(s.tokens for s in found)
@@ -175,7 +177,7 @@ def test_a_text_that_cannot_be_embedded_is_named_and_the_others_go_on(
     library.work()
 
     assert [s.text for s in library.segments(document_id)] == [OTTERS, BADGERS]
-    assert library.find(OTTERS, Mode.VECTOR)[0] == OTTERS
+    assert library.find(OTTERS, By.VECTOR)[0] == OTTERS
     assert library.failure(job_id) == (
         f"1 texts could not be used: segment {segment.id}: "
         "hash gave a vector with NaN or infinity in it"
@@ -189,7 +191,7 @@ def test_switched_off_a_segment_is_not_found_and_nothing_leaves_the_index(
     [segment] = library.segments(document_id)
 
     assert segments.enable_segments(library.hub, [segment.id, 0], enabled=False) == {segment.id}
-    assert (library.find("otters"), library.find(OTTERS, Mode.VECTOR)) == ([], [])
+    assert (library.find("otters"), library.find(OTTERS, By.VECTOR)) == ([], [])
     assert library.count(SegmentVector512) == 1
 
     segments.enable_segments(library.hub, [segment.id], enabled=True)
@@ -309,6 +311,58 @@ def test_an_import_goes_on_where_it_stood(
     assert [s.text for s in library.segments(document_id)[1:]] == [
         f"Fact number {n}." for n in range(100)
     ]
+
+
+def ruled(library: Library, rule: ProcessRule) -> None:
+    """Have the dataset cut its texts so from now on."""
+    with library.hub.transaction() as session:
+        session.get_one(Dataset, library.dataset_id).process_rule = rule.stored()
+
+
+def test_questions_get_their_answers_and_keep_them(library: Library) -> None:
+    ruled(library, ProcessRule(mode=Mode.QA))
+    document_id = library.add("a.csv", "question,answer\nWhere do otters swim?,In the river.\n")
+    told = segments.import_segments(
+        library.hub,
+        document_id,
+        table(library, "question,answer", "Who digs?,The badger.", "Who sleeps?,"),
+    )
+    segments.add_segment(library.hub, document_id, "Who runs?", answer="The fox.")
+    library.work()
+
+    first, *others = library.segments(document_id)
+    segments.edit_segment(library.hub, first.id, "Where may otters swim?")
+    segments.edit_segment(library.hub, others[0].id, "Who digs?", answer="The mole.")
+    library.work()
+
+    assert told.bad == [(3, "answer must have a letter, got none")]
+    assert [(s.text, s.answer) for s in library.segments(document_id)] == [
+        ("Where may otters swim?", "In the river."),
+        ("Who digs?", "The mole."),
+        ("Who runs?", "The fox."),
+    ]
+
+
+def test_an_edited_parent_gets_new_children(library: Library) -> None:
+    ruled(library, ProcessRule(mode=Mode.PARENT_CHILD, child_tokens=10))
+    document_id = library.add("a.txt", "Otters swim in the river. They eat fish in the morning sun.")
+    [segment] = library.segments(document_id)
+
+    segments.edit_segment(
+        library.hub, segment.id, "Badgers dig under the oak at night. They sleep all day in a sett."
+    )
+    segments.add_segment(library.hub, document_id, "Foxes run over the fields. They hunt mice at dawn.")
+    library.work()
+
+    with library.hub.transaction() as session:
+        children = session.scalars(
+            select(ChildSegment.text).order_by(ChildSegment.segment_id, ChildSegment.position)
+        ).all()
+    assert len(children) >= 4
+    assert " ".join(children) == (
+        "Badgers dig under the oak at night. They sleep all day in a sett. "
+        "Foxes run over the fields. They hunt mice at dawn."
+    )
 
 
 def test_a_table_that_cannot_be_used_stores_nothing(library: Library) -> None:

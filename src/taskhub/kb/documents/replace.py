@@ -13,7 +13,7 @@ from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.models import Document, DocumentPart, DocumentState
 from taskhub.kb.documents.switches import listed
 from taskhub.kb.segments.edits import SegmentEdit
-from taskhub.kb.segments.models import Segment
+from taskhub.kb.segments.models import ChildSegment, Segment
 
 # What a document is, and what its owner has said of it, whatever its file says.
 _IS = frozenset({
@@ -169,6 +169,16 @@ def _swap(session: Session, document_id: int, new_id: int) -> None:
             .values(document_id=document_id),
             execution_options={"synchronize_session": False},
         )
+
+
+    # Children go with their segments, whose places they do not share.
+    owner = select(Segment.document_id).where(Segment.id == ChildSegment.segment_id)
+    session.execute(
+        update(ChildSegment)
+        .where(ChildSegment.document_id.in_((document_id, new_id)))
+        .values(document_id=owner.scalar_subquery()),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _copy(document: Document, new: Document) -> None:

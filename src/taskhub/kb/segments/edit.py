@@ -8,12 +8,15 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from taskhub.kb.datasets.models import Dataset
+from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents.clean import clean
 from taskhub.kb.documents.models import Document
 from taskhub.kb.segments.counts import recount
 from taskhub.kb.segments.edits import SegmentEdit
-from taskhub.kb.segments.models import Segment, SegmentState
-from taskhub.kb.segments.split import Piece, count_tokens
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
+from taskhub.kb.segments.rules import Mode, ProcessRule
+from taskhub.kb.segments.split import Piece, Splitter, count_tokens
 from taskhub.kb.segments.store import store
 from taskhub.kb.segments.words import keywords, words
 from taskhub.kb.vectors.embed import NoVector, embed
@@ -71,7 +74,7 @@ def ask_edit(session: Session, segment: Segment, text: str, answer: str | None =
 
     In the caller's transaction. An edit of the same segment that still waits is replaced.
     """
-    if is_same(segment, text):
+    if is_same(segment, text, answer):
         session.execute(delete(SegmentEdit).where(SegmentEdit.segment_id == segment.id))
         return False
     new = insert(SegmentEdit).values(
@@ -86,9 +89,10 @@ def ask_edit(session: Session, segment: Segment, text: str, answer: str | None =
     return True
 
 
-def is_same(segment: Segment, text: str) -> bool:
-    """Whether the segment can be found by this very text."""
-    return segment.state is SegmentState.COMPLETED and segment.sha256 == _sha256(text)
+def is_same(segment: Segment, text: str, answer: str | None) -> bool:
+    """Whether the segment can be found by this very text, and tells this answer."""
+    is_whole = segment.state is SegmentState.COMPLETED
+    return is_whole and (segment.sha256, segment.answer) == (_sha256(text), answer)
 
 
 def ask_again(session: Session, document_id: int) -> int:
@@ -98,7 +102,7 @@ def ask_again(session: Session, document_id: int) -> int:
             Segment.document_id == document_id, Segment.state == SegmentState.ERROR
         )
     ).all()
-    return sum(ask_edit(session, segment, segment.text) for segment in left_out)
+    return sum(ask_edit(session, each, each.text, each.answer) for each in left_out)
 
 
 def waiting_texts(session: Session, document_id: int, limit: int) -> Sequence[str]:
@@ -137,13 +141,14 @@ def apply(session: Session, document: Document, model: Embedder | None, limit: i
         .with_for_update()
     ).all()
     done = Applied()
+    rule = rule_of(session.get_one(Dataset, document.dataset_id), document)
     good = _usable(session, edits, model, done)
     new = [edit for edit in good if edit.segment_id is None]
     if new:
-        done.created = _append(session, document, [edit.text for edit in new])
+        done.created = _append(session, document, [_piece(edit, rule) for edit in new])
     for edit in good:
         if edit.segment_id is not None:
-            _rewrite(session, edit.segment_id, edit.text)
+            _rewrite(session, document, edit.segment_id, _piece(edit, rule))
             done.updated.append(edit.segment_id)
     if good:
         index(session, document.id, model, limit=len(good))
@@ -169,13 +174,23 @@ def _usable(
     return good
 
 
-def _append(session: Session, document: Document, texts: list[str]) -> list[int]:
+def _piece(edit: SegmentEdit, rule: ProcessRule) -> Piece:
+    """The text as the pipeline would have made it of a file: with its answer, or its children."""
+    children: tuple[Piece, ...] = ()
+    if rule.mode is Mode.PARENT_CHILD:
+        splitter = Splitter(rule.child_tokens)
+        children = (*splitter.feed(edit.text), *splitter.end())
+    tokens = count_tokens(edit.text, MAX_TOKENS)
+    return Piece(edit.text, tokens, answer=edit.answer, children=children)
+
+
+def _append(session: Session, document: Document, pieces: list[Piece]) -> list[int]:
     # The document's row is locked, so nobody else takes these positions.
     last = session.scalar(
         select(func.max(Segment.position)).where(Segment.document_id == document.id)
     )
     first = 0 if last is None else last + 1
-    store(session, document, [Piece(text, count_tokens(text, MAX_TOKENS)) for text in texts], first)
+    store(session, document, pieces, first)
     made = session.scalars(
         select(Segment.id)
         .where(Segment.document_id == document.id, Segment.position >= first)
@@ -184,21 +199,37 @@ def _append(session: Session, document: Document, texts: list[str]) -> list[int]
     return list(made)
 
 
-def _rewrite(session: Session, segment_id: int, text: str) -> None:
+def _rewrite(session: Session, document: Document, segment_id: int, piece: Piece) -> None:
     session.execute(
         update(Segment)
         .where(Segment.id == segment_id)
         .values(
-            text=text,
-            tokens=count_tokens(text, MAX_TOKENS),
-            sha256=_sha256(text),
-            keywords=keywords(text),
-            words=func.to_tsvector("simple", " ".join(words(text))),
+            text=piece.text,
+            answer=piece.answer,
+            tokens=piece.tokens,
+            sha256=_sha256(piece.text),
+            keywords=keywords(piece.text),
+            words=func.to_tsvector("simple", " ".join(words(piece.text))),
             # Committed together with the new vector: nobody sees a segment that waits.
             state=SegmentState.WAITING,
             error=None,
         )
     )
+    session.execute(delete(ChildSegment).where(ChildSegment.segment_id == segment_id))
+    children = [
+        {
+            "segment_id": segment_id,
+            "document_id": document.id,
+            "dataset_id": document.dataset_id,
+            "position": number,
+            "text": child.text,
+            "tokens": child.tokens,
+            "sha256": _sha256(child.text),
+        }
+        for number, child in enumerate(piece.children)
+    ]
+    if children:
+        session.execute(insert(ChildSegment), children)
 
 
 def _sha256(text: str) -> str:

@@ -22,6 +22,7 @@ class SegmentLine:
     edited: bool
     tokens: int
     text: str
+    answer: str | None
     error: str | None
 
 
@@ -47,6 +48,7 @@ def page(
             edited=is_edited,
             tokens=segment.tokens,
             text=segment.text,
+            answer=segment.answer,
             error=why or segment.error,
         )
         for segment, is_edited, why in rows

@@ -7,11 +7,14 @@ from pathlib import Path
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from taskhub.kb.datasets.models import Dataset
+from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents import switches
 from taskhub.kb.segments import edit, look
 from taskhub.kb.segments import switches as segment_switches
 from taskhub.kb.segments.edits import SegmentEdit, SegmentImport
 from taskhub.kb.segments.import_csv import BadImport, Sheet, SheetLimits, read
+from taskhub.kb.segments.rules import Mode
 from taskhub.kb.tasks.segments import segment_indexing
 from taskhub.queue import Hub
 
@@ -36,7 +39,8 @@ def add_segment(hub: Hub, document_id: int, text: str, *, answer: str | None = N
     cleaned = _checked(hub, text)
     with hub.transaction() as session:
         switches.check_changeable(session, document_id)
-        session.add(SegmentEdit(document_id=document_id, text=cleaned, answer=answer))
+        told = None if answer is None else _checked(hub, answer)
+        session.add(SegmentEdit(document_id=document_id, text=cleaned, answer=told))
         session.flush()
         return _defer(session, document_id)
 
@@ -44,7 +48,7 @@ def add_segment(hub: Hub, document_id: int, text: str, *, answer: str | None = N
 def edit_segment(hub: Hub, segment_id: int, text: str, *, answer: str | None = None) -> int | None:
     """Have a segment get this text; the id of the job, None if it has it already.
 
-    It is found by its old text until the new one can be found.
+    It is found by its old text until the new one can be found. Without an answer it keeps its own.
 
     Raises:
         UnknownSegment: there is none.
@@ -55,7 +59,8 @@ def edit_segment(hub: Hub, segment_id: int, text: str, *, answer: str | None = N
     with hub.transaction() as session:
         segment = look.get(session, segment_id)
         switches.check_changeable(session, segment.document_id)
-        if not edit.ask_edit(session, segment, cleaned, answer):
+        told = segment.answer if answer is None else _checked(hub, answer)
+        if not edit.ask_edit(session, segment, cleaned, told):
             return None
         return _defer(session, segment.document_id)
 
@@ -73,7 +78,7 @@ def delete_segments(hub: Hub, segment_ids: Iterable[int]) -> set[int]:
 
 
 def import_segments(hub: Hub, document_id: int, path: str | Path) -> Imported:
-    """Have the rows of a CSV file become segments of a document.
+    """Have the rows of a CSV file become segments of a document: texts, or questions and answers.
 
     All rows are stored with their import and its job in one transaction, or none. The lines that
     cannot be used are stored too, with their reasons. `import_status` says how far it is.
@@ -90,8 +95,9 @@ def import_segments(hub: Hub, document_id: int, path: str | Path) -> Imported:
     )
     content = _content(Path(path), limits.max_bytes)
     with hub.transaction() as session:
-        switches.check_changeable(session, document_id)
-        sheet = read(content, limits)
+        document = switches.check_changeable(session, document_id)
+        rule = rule_of(session.get_one(Dataset, document.dataset_id), document)
+        sheet = read(content, limits, with_answers=rule.mode is Mode.QA)
         made = _store(session, document_id, Path(path).name, sheet)
         if sheet.rows:
             made.job_id = _defer(session, document_id)
