@@ -70,7 +70,7 @@ def rule_of_options(settings: Settings, chosen: dict[str, Any]) -> ProcessRule:
         "taskhub document preview handbook.docx --mode parent_child --child-tokens 80",
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--pieces", type=click.IntRange(1, 1000), default=10, show_default=True)
 @rule_options
 def preview(asked: Asked, file: Path, pieces: int, **chosen: Any) -> None:
@@ -81,7 +81,7 @@ def preview(asked: Asked, file: Path, pieces: int, **chosen: Any) -> None:
     rule = rule_of_options(settings, chosen)
     try:
         found = list(itertools.islice(_pieces(file, rule, settings), pieces + 1))
-    except BadDocument as error:
+    except (BadDocument, OSError) as error:
         raise Failed(f"{file}: {error}") from error
     columns: tuple[Column, ...] = (
         Column("position", "piece", right=True),

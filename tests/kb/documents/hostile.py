@@ -15,7 +15,9 @@ _SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 BOMB = (
     '<!DOCTYPE x [<!ENTITY a "lol">'
-    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     + "]>"
 )
 
@@ -73,7 +75,8 @@ def workbook(
     parts = {
         "[Content_Types].xml": _TYPES.format(""),
         "_rels/.rels": _RELATIONS.format(root),
-        "xl/workbook.xml": f'<workbook xmlns="{_SHEETS}" xmlns:r="{_TYPE}"><sheets>{listed}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns="{_SHEETS}" xmlns:r="{_TYPE}">'
+        f"<sheets>{listed}</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": _RELATIONS.format(relations),
         "xl/sharedStrings.xml": f'<sst xmlns="{_SHEETS}">{shared}</sst>',
         "xl/styles.xml": f'<styleSheet xmlns="{_SHEETS}"><cellXfs>{formats}</cellXfs></styleSheet>',
@@ -112,7 +115,9 @@ def book(
         "text/book.opf": f'{opf_head}<package xmlns="http://www.idpf.org/2007/opf">'
         f"<manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
-    return archive(parts | {f"text/{name}": text for name, text in chapters.items() if ".." not in name})
+    return archive(
+        parts | {f"text/{name}": text for name, text in chapters.items() if ".." not in name}
+    )
 
 
 def looping_pdf() -> bytes:
@@ -121,10 +126,9 @@ def looping_pdf() -> bytes:
         "<</Type/Catalog/Pages 2 0 R>>",
         "<</Type/Pages/Count 3/Kids[2 0 R 3 0 R 2 0 R]/Parent 2 0 R>>",
         "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>>>>>",
-        "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 4 0 R>>>>/Length 5>>"
-        "stream\n/X Do\nendstream",
     ]
-    return pdf(objects)
+    form = "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 4 0 R>>>>/Length 5>>"
+    return pdf([*objects, f"{form}stream\n/X Do\nendstream"])
 
 
 def pdf(objects: list[str]) -> bytes:

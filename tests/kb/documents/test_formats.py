@@ -10,8 +10,6 @@ from taskhub.kb.documents.extract import Format, extract, rows
 from taskhub.kb.documents.failures import BadDocument
 from tests.kb.documents import hostile
 
-W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-
 
 def text_of(content: bytes, kind: Format) -> str:
     return "".join(extract(io.BytesIO(content), kind))
@@ -22,7 +20,9 @@ def test_a_word_file_gives_paragraphs_and_tables_in_the_order_of_the_page() -> N
     document.add_heading("Otters", 1)
     document.add_paragraph("They swim\twell.")
     table = document.add_table(rows=2, cols=2)
-    for cell, text in zip(table._cells, ("animal", "food", "otter", "fish\nand crabs"), strict=True):
+    for cell, text in zip(
+        table._cells, ("animal", "food", "otter", "fish\nand crabs"), strict=True
+    ):
         cell.text = text
     document.add_paragraph("水獺吃魚。")
 
@@ -31,7 +31,9 @@ def test_a_word_file_gives_paragraphs_and_tables_in_the_order_of_the_page() -> N
     )
 
 
-def test_a_word_file_keeps_what_stands_in_controls_and_was_put_in_and_loses_what_was_deleted() -> None:
+def test_a_word_file_keeps_what_stands_in_controls_and_was_added_and_loses_what_was_deleted() -> (
+    None
+):
     body = (
         "<w:sdt><w:sdtContent><w:p><w:r><w:t>in a control</w:t></w:r></w:p></w:sdtContent></w:sdt>"
         "<w:p><w:ins><w:r><w:t>put in</w:t></w:r></w:ins>"
@@ -85,8 +87,8 @@ def test_a_workbook_gives_a_line_a_row_with_headings_and_readable_dates() -> Non
 def test_a_csv_file_is_read_in_its_encoding_and_with_its_separator(
     separator: str, encoding: str
 ) -> None:
-    lines = ["问题名称,回答", "水獭吃什么食物,鱼、虾；还有螃蟹", '"它们, 住在; 哪|里\t","河边。\n还有海边"']
-    text = "\r\n".join(line.replace(",", separator, 1) for line in lines[:2])
+    lines = ["问题名称,回答", "水獭吃什么食物,鱼、虾；还有螃蟹"]
+    text = "\r\n".join(line.replace(",", separator, 1) for line in lines)
     text += '\r\n"它们, 住在"' + separator + '"河边。\n还有海边"\r\n'
 
     assert text_of(text.encode(encoding), Format.CSV) == (

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.rows import unpacked
 from taskhub.kb.segments.rules import Mode, Parent, ProcessRule
-from taskhub.kb.segments.split import Piece, Splitter, count_tokens
+from taskhub.kb.segments.split import Piece, Splitter
+from taskhub.kb.segments.tokens import count_tokens
 
 # A parent's whole text is one row and goes to one prompt; a longer document has several.
 FULL_DOCUMENT_TOKENS = 10_000
@@ -92,7 +93,7 @@ def _answered(rows: Iterator[list[str]], left_out: LeftOut) -> Iterator[Piece]:
         if reason := _refusal(asked, told):
             left_out(f"row {number}: {reason}")
         else:
-            yield Piece(asked, count_tokens(asked, MAX_QUESTION_CHARACTERS * 3), answer=told)
+            yield Piece(asked, count_tokens(asked), answer=told)
 
 
 def _columns(first: list[str]) -> tuple[int, int, list[str] | None]:

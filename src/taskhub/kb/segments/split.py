@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-TOKENIZER = "gpt-4o"  # its vocabulary is inside the splitter's wheel
+from taskhub.kb.segments.tokens import TOKENIZER, count_tokens
+
 # The splitter's cost grows faster than the text's length: 3 s for 128,000 dots, measured 2026-11.
 BLOCK_CHARACTERS = 100_000
 
@@ -22,7 +23,7 @@ class Piece:
     """The text of one segment, and what comes with it.
 
     Attributes:
-        tokens: how many it has; for long pieces up to 2 % more.
+        tokens: how many it has.
         answer: what is told for it, where the text is a question.
         children: the smaller pieces by which it is found, in its order.
     """
@@ -75,7 +76,7 @@ class Splitter:
             if found := _LEADING.match(chunk):
                 text = chunk[found.end() :]
             if text:
-                yield Piece(text, count_tokens(text, self._tokens, within=self._tokens // 50))
+                yield Piece(text, min(count_tokens(text), self._tokens))
 
 
 def split(
@@ -104,25 +105,3 @@ def split(
     yield from splitter.end()
     if progress is not None:
         progress(taken)
-
-
-def count_tokens(text: str, limit: int, *, within: int = 0) -> int:
-    """How many tokens the text has, `limit` if it has that many or more.
-
-    With `within` it may be that much more than there are: most of the cost is in the last few.
-    """
-
-    # The splitter counts but does not tell; a text fits a size when it comes back in one piece.
-    def fits(size: int) -> bool:
-        return len(TextSplitter.from_tiktoken_model(TOKENIZER, size, trim=False).chunks(text)) <= 1
-
-    # No token is less than a byte, and most pieces are nearly full: the search widens from the top.
-    high, step = min(limit, len(text.encode())), within + 1
-    while high > step and fits(high - step):
-        high -= step
-        step *= 4
-    low = max(high - step + 1, 1)
-    while low + within < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle + 1, high)
-    return high

@@ -53,24 +53,8 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
             "words": [" ".join(words(piece.text)) for piece in pieces],
         },
     ).all()
-    if any(piece.children for piece in pieces):
-        ids = {row.position: row.id for row in found}
-        session.execute(
-            insert(ChildSegment),
-            [
-                {
-                    "segment_id": ids[position + offset],
-                    "document_id": document.id,
-                    "dataset_id": document.dataset_id,
-                    "position": number,
-                    "text": child.text,
-                    "tokens": child.tokens,
-                    "sha256": _sha256(child.text),
-                }
-                for offset, piece in enumerate(pieces)
-                for number, child in enumerate(piece.children)
-            ],
-        )
+    ids = {row.position: row.id for row in found}
+    _store_children(session, document, {ids[position + n]: p for n, p in enumerate(pieces)})
     session.execute(
         update(Document)
         .where(Document.id == document.id)
@@ -79,6 +63,24 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
             tokens=Document.tokens + sum(piece.tokens for piece in pieces),
         )
     )
+
+
+def _store_children(session: Session, document: Document, parents: dict[int, Piece]) -> None:
+    rows = [
+        {
+            "segment_id": segment_id,
+            "document_id": document.id,
+            "dataset_id": document.dataset_id,
+            "position": number,
+            "text": child.text,
+            "tokens": child.tokens,
+            "sha256": _sha256(child.text),
+        }
+        for segment_id, parent in parents.items()
+        for number, child in enumerate(parent.children)
+    ]
+    if rows:
+        session.execute(insert(ChildSegment), rows)
 
 
 @functools.cache
