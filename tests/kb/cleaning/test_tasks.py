@@ -1,5 +1,7 @@
 """The cleaning family on a real worker."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
@@ -11,6 +13,7 @@ from taskhub.kb.annotations.models import Annotation, AnnotationVector
 from taskhub.kb.apps import create as apps
 from taskhub.kb.apps.models import App, Conversation, Message
 from taskhub.kb.cleaning import batches, kinds
+from taskhub.kb.cleaning import unused as unused_datasets
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.models import Document
@@ -25,7 +28,7 @@ from taskhub.queue import Job, Task
 from tests.kb.makers import make_app, make_dataset, make_indexed
 
 
-def run(hub: Hub, task: Task[..., object], *arguments: object) -> dict[str, int]:
+def run(hub: Hub, task: Task[..., Any], *arguments: object) -> dict[str, int]:
     job = task.options(autocommit=True).defer(*arguments)
     hub.run_worker(wait=False)
     result = job.result(5)
@@ -240,6 +243,7 @@ def test_unused_datasets_are_disabled_once_and_noted_for_their_owner(
         search(session, "Otters", [searched.id])
         make_indexed(session, fed, "Badgers dig.")
         unused_id = unused.id
+        assert unused_datasets.count(session, 30) == {"datasets": 1, "documents": 3}
 
     assert run(library, tasks.clean_unused_datasets) == {"datasets": 0, "documents": 0}
     assert run(library, tasks.clean_unused_datasets, 30) == {"datasets": 1, "documents": 3}

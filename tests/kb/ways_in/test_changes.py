@@ -193,7 +193,9 @@ def test_changed_rules_are_applied_while_the_old_pieces_can_be_found(library: Li
     document_id = library.add("a.txt", content)
     assert library.document(document_id).segments_total > 1
     with library.hub.transaction() as session:
-        session.get_one(Dataset, library.dataset_id).process_rule = ProcessRule(tokens=4000).stored()
+        session.get_one(Dataset, library.dataset_id).process_rule = ProcessRule(
+            tokens=4000
+        ).stored()
 
     jobs = changes.update_dataset(library.hub, library.dataset_id)
     library.work()

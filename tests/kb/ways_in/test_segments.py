@@ -345,13 +345,17 @@ def test_questions_get_their_answers_and_keep_them(library: Library) -> None:
 
 def test_an_edited_parent_gets_new_children(library: Library) -> None:
     ruled(library, ProcessRule(mode=Mode.PARENT_CHILD, child_tokens=10))
-    document_id = library.add("a.txt", "Otters swim in the river. They eat fish in the morning sun.")
+    document_id = library.add(
+        "a.txt", "Otters swim in the river. They eat fish in the morning sun."
+    )
     [segment] = library.segments(document_id)
 
     segments.edit_segment(
         library.hub, segment.id, "Badgers dig under the oak at night. They sleep all day in a sett."
     )
-    segments.add_segment(library.hub, document_id, "Foxes run over the fields. They hunt mice at dawn.")
+    segments.add_segment(
+        library.hub, document_id, "Foxes run over the fields. They hunt mice at dawn."
+    )
     library.work()
 
     with library.hub.transaction() as session:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from sqlalchemy import BigInteger, Integer, column, func, insert, select, update, values
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from taskhub.kb.annotations.models import Annotation, AnnotationImport, AnnotationImportRow
 from taskhub.kb.annotations.read_csv import Table
 from taskhub.kb.annotations.write import sha256
+
+# A lost connection, a deadlock or a mistake of ours says nothing about a row.
+NOT_A_ROW = (OperationalError, ProgrammingError)
 
 
 class UnknownImport(LookupError):
@@ -106,7 +109,7 @@ def import_batch(session: Session, import_id: int, limit: int = 500) -> int:
     try:
         _insert(session, import_id, list(rows))
     except DBAPIError as error:
-        if isinstance(error, OperationalError):
+        if isinstance(error, NOT_A_ROW):
             raise
         for row in rows:
             _insert_alone(session, import_id, row)
@@ -167,17 +170,17 @@ def _insert(session: Session, import_id: int, rows: list[ResultRow[int, str, str
                 for row in rows
             ],
         ).all()
+        made = values(
+            column("line", Integer), column("annotation_id", BigInteger), name="made"
+        ).data([(row.line, annotation_id) for row, annotation_id in zip(rows, ids, strict=True)])
         session.execute(
-            update(AnnotationImportRow),
-            [
-                {
-                    "import_id": import_id,
-                    "line": row.line,
-                    "annotation_id": annotation_id,
-                    "done_at": func.now(),
-                }
-                for row, annotation_id in zip(rows, ids, strict=True)
-            ],
+            update(AnnotationImportRow)
+            .where(
+                AnnotationImportRow.import_id == import_id,
+                AnnotationImportRow.line == made.c.line,
+            )
+            .values(annotation_id=made.c.annotation_id, done_at=func.now()),
+            execution_options={"synchronize_session": False},
         )
 
 
@@ -185,7 +188,7 @@ def _insert_alone(session: Session, import_id: int, row: ResultRow[int, str, str
     try:
         _insert(session, import_id, [row])
     except DBAPIError as error:
-        if isinstance(error, OperationalError):
+        if isinstance(error, NOT_A_ROW):
             raise
         session.execute(
             update(AnnotationImportRow)

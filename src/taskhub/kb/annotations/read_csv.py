@@ -44,7 +44,7 @@ def read_csv(content: bytes, *, max_rows: int, max_bytes: int) -> Table:
     """
     if len(content) > max_bytes:
         raise ImportRefused(
-            f"file must be at most {max_bytes} bytes, got {len(content)}; "
+            f"file must be at most {max_bytes} bytes, got {len(content)} or more; "
             "raise annotation_import_bytes to take it"
         )
     try:

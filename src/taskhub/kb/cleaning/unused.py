@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset
@@ -105,7 +105,9 @@ def _ago(days: int) -> ColumnElement[datetime]:
 
 
 def _is_unused(days: int) -> ColumnElement[bool]:
-    is_fed = exists().where(Document.dataset_id == Dataset.id, Document.created_at >= _ago(days))
+    # An alias: the question may be asked of documents too, which are not these.
+    fresh = aliased(Document)
+    is_fed = exists().where(fresh.dataset_id == Dataset.id, fresh.created_at >= _ago(days))
     return and_(
         Dataset.deleted_at.is_(None),
         Dataset.created_at < _ago(days),

@@ -170,7 +170,6 @@ def _swap(session: Session, document_id: int, new_id: int) -> None:
             execution_options={"synchronize_session": False},
         )
 
-
     # Children go with their segments, whose places they do not share.
     owner = select(Segment.document_id).where(Segment.id == ChildSegment.segment_id)
     session.execute(

@@ -16,14 +16,13 @@ from taskhub.kb.segments.counts import recount
 from taskhub.kb.segments.edits import SegmentEdit
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.segments.rules import Mode, ProcessRule
-from taskhub.kb.segments.split import Piece, Splitter, count_tokens
+from taskhub.kb.segments.split import Piece, Splitter
 from taskhub.kb.segments.store import store
+from taskhub.kb.segments.tokens import count_tokens
 from taskhub.kb.segments.words import keywords, words
 from taskhub.kb.vectors.embed import NoVector, embed
 from taskhub.kb.vectors.embedders import Embedder
 from taskhub.kb.vectors.index import index
-
-MAX_TOKENS = 8192
 
 
 class BadSegment(ValueError):
@@ -180,7 +179,7 @@ def _piece(edit: SegmentEdit, rule: ProcessRule) -> Piece:
     if rule.mode is Mode.PARENT_CHILD:
         splitter = Splitter(rule.child_tokens)
         children = (*splitter.feed(edit.text), *splitter.end())
-    tokens = count_tokens(edit.text, MAX_TOKENS)
+    tokens = count_tokens(edit.text)
     return Piece(edit.text, tokens, answer=edit.answer, children=children)
 
 

@@ -1,0 +1,113 @@
+"""`taskhub clean`: what is no longer wanted, counted or removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taskhub.cli.options import Asked, Verbs, confirm, say
+from taskhub.cli.output import write_object
+
+if TYPE_CHECKING:
+    from taskhub.queue import Task
+
+DAYS = click.IntRange(1, 36_500)
+
+
+@click.group(
+    "clean",
+    cls=Verbs,
+    examples=("taskhub clean orphans --dry-run", "taskhub clean cache --days 30"),
+)
+def clean() -> None:
+    """Remove what is no longer wanted, in the background; by itself it happens every night."""
+
+
+def _days(given: int | None, setting: int, name: str) -> int:
+    days = given or setting
+    if days <= 0:
+        raise click.UsageError(f"give --days, or set {name}: it is 0, which keeps everything")
+    return days
+
+
+def _told(
+    asked: Asked, found: dict[str, int], question: str, dry_run: bool, yes: bool,
+    task: Task[..., Any], *arguments: Any,
+) -> None:  # fmt: skip
+    """Print what would go, or have it removed and print the job."""
+    rows: dict[str, Any] = {name: number for name, number in found.items() if number}
+    if not dry_run and rows:
+        confirm(f"{question}: {rows}?", yes=yes)
+        rows["job_id"] = task.options(autocommit=True).defer(*arguments).id
+        say("a worker of the queue cleaning does it")
+    elif not rows:
+        say("nothing to clean")
+    write_object(asked, rows, key="job_id" if "job_id" in rows else next(iter(rows), "id"))
+
+
+@clean.command("unused", examples=("taskhub clean unused --days 90 --dry-run",))
+@click.option("--days", type=DAYS, help="Without a document or a search. [default: the setting]")
+@click.option("--dry-run", is_flag=True, help="Count what would be disabled.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean_unused(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+    """Disable the documents of datasets that nobody uses; nothing is deleted."""
+    from taskhub.kb.cleaning import unused
+    from taskhub.kb.tasks.cleaning import clean_unused_datasets
+
+    hub, _ = asked.hub()
+    days = _days(days, hub.settings.unused_dataset_days, "unused_dataset_days")
+    with hub.transaction() as session:
+        found = unused.count(session, days)
+    _told(asked, found, "disable", dry_run, yes, clean_unused_datasets, days)
+
+
+@clean.command("cache", examples=("taskhub clean cache --days 30",))
+@click.option("--days", type=DAYS, help="Made longer ago than this. [default: the setting]")
+@click.option("--dry-run", is_flag=True, help="Count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean_cache(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+    """Remove old embeddings from the cache; no segment loses its vector."""
+    from taskhub.kb.tasks.cleaning import clean_embedding_cache
+    from taskhub.kb.vectors import cache
+
+    hub, _ = asked.hub()
+    days = _days(days, hub.settings.embedding_cache_days, "embedding_cache_days")
+    with hub.transaction() as session:
+        found = {"embeddings": cache.count_old(session, days)}
+    _told(asked, found, "remove", dry_run, yes, clean_embedding_cache, days)
+
+
+@clean.command("messages", examples=("taskhub clean messages --days 365 --dry-run",))
+@click.option("--days", type=DAYS, help="Older than this. [default: the setting]")
+@click.option("--dry-run", is_flag=True, help="Count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean_messages(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+    """Remove old messages, hits of annotations and reports of imports."""
+    from taskhub.kb.cleaning import batches, history
+    from taskhub.kb.tasks import cleaning as tasks
+
+    hub, _ = asked.hub()
+    days = _days(days, hub.settings.message_days, "message_days")
+    with hub.transaction() as session:
+        kinds = history.older(history.cutoff(session, days))
+        found = batches.count(session, kinds)
+    _told(asked, found, "remove", dry_run, yes, tasks.clean_messages, days)
+
+
+@clean.command("orphans", examples=("taskhub clean orphans --dry-run",))
+@click.option("--dry-run", is_flag=True, help="Count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean_orphans(asked: Asked, dry_run: bool, yes: bool) -> None:
+    """Remove rows without their owner, and what was deleted but is still there."""
+    from taskhub.kb.cleaning.orphans import orphans
+    from taskhub.kb.tasks import cleaning as tasks
+
+    hub, _ = asked.hub()
+    with hub.transaction() as session:
+        found = orphans(session)
+    _told(asked, found, "remove", dry_run, yes, tasks.clean_orphans)
