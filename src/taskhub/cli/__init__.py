@@ -18,7 +18,7 @@ VERBS = {
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
     "db": "database", "dataset": "knowledge", "document": "knowledge", "segment": "segments",
-    "app": "apps", "annotation": "annotations", "clean": "cleaning",
+    "app": "apps", "annotation": "annotations", "clean": "cleaning", "mail": "mail",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",
 }  # fmt: skip

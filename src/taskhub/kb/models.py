@@ -1,6 +1,6 @@
 """Every table of the knowledge base, for who needs the whole of `Base.metadata`."""
 
-from taskhub.accounts.models import Tenant
+from taskhub.accounts.models import Account, Invitation, Member, Tenant
 from taskhub.kb.annotations.models import (
     Annotation,
     AnnotationHit,
@@ -18,6 +18,7 @@ from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, SegmentVector512
 
 __all__ = [
+    "Account",
     "Annotation",
     "AnnotationHit",
     "AnnotationImport",
@@ -34,6 +35,8 @@ __all__ = [
     "DocumentPart",
     "DocumentState",
     "Embedding",
+    "Invitation",
+    "Member",
     "Message",
     "Segment",
     "SegmentEdit",
