@@ -17,9 +17,9 @@ VERBS = {
     "why": "why",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
-    "db": "database", "dataset": "knowledge", "document": "knowledge", "mail": "mail",
-    "embedding": "embedding",
-    "app": "apps", "annotation": "annotations", "clean": "cleaning",
+    "db": "database", "dataset": "knowledge", "document": "knowledge", "segment": "segments",
+    "embedding": "embedding", "app": "apps", "annotation": "annotations", "clean": "cleaning",
+    "mail": "mail",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",
 }  # fmt: skip

@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 
-from taskhub.cli import embedding
+from taskhub.cli import changes, embedding
+from taskhub.cli.datasets import TENANT, find_dataset
 from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
 from taskhub.cli.search import search
 from taskhub.cli.texts import preview, rule_of_options, rule_options
-from taskhub.queue import Hub
 
-TENANT = "default"
 _DOCUMENTS = (Column("id", right=True), Column("name"), Column("state"), Column("error", wide=True))
 
 
@@ -44,18 +43,9 @@ def document() -> None:
     """Documents of the knowledge base."""
 
 
+for _verb in changes.VERBS:
+    document.add_command(_verb)
 document.add_command(preview)
-
-
-def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
-    from taskhub.accounts.tenants import ensure
-    from taskhub.kb.datasets import create as datasets
-
-    with hub.transaction() as session:
-        found = datasets.find(session, ensure(session, tenant).id, name)
-        if found is None:
-            raise Failed(f"dataset {name!r} does not exist; run `taskhub dataset create {name}`")
-        return found.id
 
 
 @dataset.command(
@@ -131,7 +121,7 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
     from taskhub.kb.ways_in import datasets as ways_in
 
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, name, tenant)
+    dataset_id = find_dataset(hub, name, tenant)
     with hub.transaction() as session:
         rows: dict[str, Any] = dict(clean.count(session, dataset_id))
     if not dry_run:
@@ -153,7 +143,7 @@ def add(ctx: click.Context, paths: tuple[Path, ...], dataset_name: str, tenant: 
 
     asked: Asked = ctx.obj
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, dataset_name, tenant)
+    dataset_id = find_dataset(hub, dataset_name, tenant)
     rows = []
     for path in paths:
         for added in ways_in.add_folder(hub, dataset_id, path):
@@ -187,7 +177,7 @@ def document_ls(asked: Asked, dataset_name: str, tenant: str, limit: int) -> Non
     from taskhub.kb.documents.state import statuses
 
     hub, _ = asked.hub()
-    dataset_id = _dataset_id(hub, dataset_name, tenant)
+    dataset_id = find_dataset(hub, dataset_name, tenant)
     with hub.transaction() as session:
         rows = statuses(session, dataset_id, limit=limit)
     hub.close()
@@ -254,7 +244,7 @@ def document_index(asked: Asked, dataset_name: str, tenant: str, force: bool, ye
 
     hub, _ = asked.hub()
     try:
-        dataset_id = _dataset_id(hub, dataset_name, tenant)
+        dataset_id = find_dataset(hub, dataset_name, tenant)
         if force:
             confirm(f"cut all of {dataset_name!r} anew? Until then it is not found", yes=yes)
         again = ways_in.index_dataset_again(hub, dataset_id, force=force)

@@ -13,6 +13,7 @@ from taskhub.kb.apps.models import App, AppDatasetJoin, Conversation, Message
 from taskhub.kb.cleaning.models import DatasetAutoDisabled
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentBatch, DocumentPart, DocumentState
+from taskhub.kb.segments.edits import SegmentEdit, SegmentImport
 from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.vectors.models import Embedding, ExactVector, SegmentRefusal
 
@@ -40,6 +41,8 @@ __all__ = [
     "Member",
     "Message",
     "Segment",
+    "SegmentEdit",
+    "SegmentImport",
     "SegmentRefusal",
     "SegmentState",
     "Technique",

@@ -59,6 +59,14 @@ def read_again(session: Session, document: Document, *, max_file_bytes: int) -> 
     _store(session, document, _opened(Path(document.source)), max_file_bytes)
 
 
+def take_in(session: Session, document: Document, path: Path, *, max_file_bytes: int) -> None:
+    """Store the file at `path` as the document's, which has its name and source already.
+
+    A file that cannot be used makes its state `error`, as with `add`.
+    """
+    _store(session, document, _opened(path), max_file_bytes)
+
+
 def storable(name: str) -> str:
     """The name as Postgres can keep it: no NUL, and bytes that are no UTF-8 shown as U+FFFD."""
     return os.fsencode(name.replace("\0", "")).decode("utf-8", "replace") if name else name

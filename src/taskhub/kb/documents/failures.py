@@ -10,6 +10,7 @@ class Problem(enum.StrEnum):
     NOT_A_FILE = "not_a_file"
     UNREADABLE = "unreadable"
     VANISHED = "vanished"
+    REFUSED = "refused"
     EMPTY = "empty"
     TOO_LARGE = "too_large"
     UNKNOWN_FORMAT = "unknown_format"

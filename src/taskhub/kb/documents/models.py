@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Identity, Index, Text, func
+from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Identity, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,14 +39,24 @@ class Document(Base):
             postgresql_using="gin",
             postgresql_ops={"metadata": "jsonb_path_ops"},
         ),
+        Index(
+            "ix_documents_replaces_id",
+            "replaces_id",
+            postgresql_where=text("replaces_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(Text)
-    # The absolute path it was read from; None for content that came without one.
+    # The absolute path or web address it was read from; None for content that came without one.
     source: Mapped[str | None] = mapped_column(Text)
+    # What the web server said of the version that is stored, to ask for a newer one alone.
+    source_etag: Mapped[str | None] = mapped_column(Text)
+    source_modified: Mapped[str | None] = mapped_column(Text)
+    # When the source was last compared with what is stored.
+    synced_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     format: Mapped[str | None] = mapped_column(Text)
     media_type: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -90,6 +100,9 @@ class Document(Base):
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     # What its owner says of it, for filters; SQLAlchemy has another use for the name `metadata`.
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
+    # Set in a new version that is built beside its document until it is whole: never enabled,
+    # never listed. The document itself stays as it is meanwhile.
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
     # Set when its removal was asked for: nothing is indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 

@@ -4,11 +4,23 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from taskhub.db import KB_SCHEMA
 from taskhub.kb.documents.failures import UnknownDocument
+from taskhub.kb.documents.models import Document
 
 # A view, so not among the models, which are compared with the database's tables. A Table all the
 # same: only those follow the schema's name where a setting changes it.
@@ -87,10 +99,21 @@ def status(session: Session, document_id: int) -> DocumentStatus:
 def statuses(
     session: Session, dataset_id: int, *, after_id: int = 0, limit: int = 1000
 ) -> list[DocumentStatus]:
-    """Where a dataset's documents stand, by id, from behind `after_id` on."""
+    """Where a dataset's documents stand, by id, from behind `after_id` on.
+
+    Neither a new version that is built beside its document, nor one that is being deleted.
+    """
+    is_hidden = exists().where(
+        Document.id == document_states.c.document_id,
+        or_(Document.replaces_id.is_not(None), Document.deleted_at.is_not(None)),
+    )
     rows = session.execute(
         select(document_states)
-        .where(document_states.c.dataset_id == dataset_id, document_states.c.document_id > after_id)
+        .where(
+            document_states.c.dataset_id == dataset_id,
+            document_states.c.document_id > after_id,
+            ~is_hidden,
+        )
         .order_by(document_states.c.document_id)
         .limit(limit)
     ).mappings()

@@ -9,15 +9,16 @@ import time
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset, Technique
-from taskhub.kb.documents import sameness, stages
 from taskhub.kb.documents.models import Document, DocumentState
-from taskhub.kb.tasks import cutting
+from taskhub.kb.tasks import cutting, embedding
 from taskhub.kb.tasks.blueprint import kb
+from taskhub.kb.tasks.completing import complete, counts
 from taskhub.kb.tasks.steps import Paused, named, step
 from taskhub.kb.tasks.turns import turn
 from taskhub.kb.vectors.embed import make
 from taskhub.kb.vectors.embedders import Embedder, embedder
 from taskhub.kb.vectors.index import Batch, put, waiting
+from taskhub.kb.vectors.remote import Remote
 from taskhub.queue import Backoff, Context, CpuLimit, MemoryLimit, TaskTimeout
 from taskhub.settings import Settings
 
@@ -46,11 +47,13 @@ def document_indexing(ctx: Context, document_id: int, tenant_id: int = 0) -> dic
         try:
             with step(ctx, document_id) as (session, document):
                 if document.state is DocumentState.COMPLETED:
-                    return _counts(document)
+                    return counts(document)
                 cutting.begin(ctx, session, document)
                 if not _is_cut(ctx, session, document):
                     return {"parsing": _parse(ctx, session, document)}
                 model = _model(ctx, session, document)
+                if isinstance(model, Remote):
+                    return embedding.hand_on(ctx, session, document, model)
                 batch = waiting(session, document_id, model, limit=FIRST_SEGMENTS)
             return _made_findable(ctx, document_id, model, batch)
         except Paused:
@@ -73,7 +76,7 @@ def document_parsing(ctx: Context, document_id: int, tenant_id: int = 0) -> dict
         try:
             with step(ctx, document_id) as (session, document):
                 if document.state is DocumentState.COMPLETED:
-                    return _counts(document)
+                    return counts(document)
                 cutting.begin(ctx, session, document)
                 must_cut = document.indexing_at is None
             if must_cut:
@@ -128,17 +131,14 @@ def _made_findable(
         seconds = time.monotonic() - began
         with step(ctx, document_id) as (session, document):
             if document.state is DocumentState.COMPLETED:
-                return _counts(document)
+                return counts(document)
             if batch is not None:
                 put(session, batch, made, model)
             limit = _next_limit(limit, seconds)
             batch = waiting(session, document_id, model, limit=limit)
             session.refresh(document)
             if batch is None:
-                stages.complete(session, document)
-                sameness.remember(session, document)
-                ctx.log.info("document indexed", extra={"document_id": document_id})
-                return _counts(document)
+                return complete(ctx, session, document)
             done, total = document.segments_done, document.segments_total
         ctx.progress(done, total, "indexing, segments")
 
@@ -147,11 +147,3 @@ def _next_limit(limit: int, seconds: float) -> int:
     if seconds < BATCH_SECONDS / 2:
         return min(2 * limit, MOST_SEGMENTS)
     return max(limit // 2, FIRST_SEGMENTS // 2) if seconds > BATCH_SECONDS * 2 else limit
-
-
-def _counts(document: Document) -> dict[str, int]:
-    return {
-        "segments": document.segments_total,
-        "tokens": document.tokens,
-        "characters": document.characters,
-    }
