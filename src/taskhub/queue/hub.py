@@ -18,6 +18,7 @@ from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
 from taskhub.queue.cron_actions import Crons
+from taskhub.queue.crons import Switched
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.fairness import Fairness
@@ -37,6 +38,9 @@ class Hub(Connections, Limits, Fairness, Blueprint):
     Args:
         database_url: postgresql://…, or "embedded"; default: as the settings say.
         settings: default: `taskhub.settings.load()`, at first use.
+
+    Attributes:
+        switched: schedules whose expressions are settings.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         Blueprint.__init__(self)
         Connections.__init__(self, database_url, settings)
         self.hooks = Hooks()
+        self.switched: list[Switched] = []
         self._sessions = OpenSessions()
 
     @classmethod
