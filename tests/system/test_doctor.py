@@ -76,8 +76,8 @@ def test_more_connections_than_the_server_has_are_seen_before_they_fail(hub: Hub
                 WITH new AS (
                     INSERT INTO taskhub.procrastinate_workers (last_heartbeat) VALUES (now()) RETURNING id
                 )
-                INSERT INTO taskhub.workers (id, host, pid, version, concurrency, lease_seconds)
-                SELECT id, 'h', 1, '0', 5000, 30 FROM new
+                INSERT INTO taskhub.workers (id, name, host, pid, version, concurrency, lease_seconds, tasks)
+                SELECT id, 'w', 'h', 1, '0', 5000, 30, '{}' FROM new
             """)
         )
 
@@ -87,16 +87,21 @@ def test_more_connections_than_the_server_has_are_seen_before_they_fail(hub: Hub
     assert told.startswith("1 workers may open 5009")
 
 
-def test_the_mail_server_is_asked_only_when_wanted(watched: Watched, smtp: Server) -> None:
-    there = smtp.settings()
-    hub = watched(smtp_host=there.smtp_host, smtp_port=there.smtp_port)
-    assert "smtp" not in {check.check for check in examine(hub)}
-    assert of(hub, "smtp", smtp=True).state == "ok"
+def test_the_mail_server_is_asked_only_when_wanted(watched: Watched) -> None:
+    server = Server()
+    server.start()
+    try:
+        there = server.settings()
+        hub = watched(smtp_host=there.smtp_host, smtp_port=there.smtp_port)
+        names = {check.check for check in examine(hub)}
+        up = of(hub, "smtp", smtp=True)
+    finally:
+        server.stop()
+    down = of(hub, "smtp", smtp=True)
 
-    smtp.stop()
-
-    assert of(hub, "smtp", smtp=True).state == "fail"
-    smtp.start()
+    assert "smtp" not in names
+    assert (up.state, down.state) == ("ok", "fail")
+    assert "ConnectionRefusedError" in down.text
 
 
 def test_a_folder_of_backups_that_is_not_there_fails(watched: Watched, tmp_path: object) -> None:

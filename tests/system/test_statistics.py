@@ -21,7 +21,7 @@ def history(hub: Hub, hours_ago: int, *outcomes: str, task: str = "work", second
                 text("""
                     INSERT INTO taskhub.attempts (job_id, claim, attempt, outcome, queue_name,
                         task_name, deferred_at, started_at, finished_at)
-                    SELECT coalesce(max(job_id), 0) + 1, 1, 1, CAST(:outcome AS taskhub.attempt_outcome),
+                    SELECT coalesce(max(job_id), 500000) + 1, 1, 1, CAST(:outcome AS taskhub.attempt_outcome),
                         'shop', :task, CAST(:at AS timestamptz) - make_interval(secs => :seconds + 3),
                         CAST(:at AS timestamptz) - make_interval(secs => :seconds), :at
                     FROM taskhub.attempts
