@@ -44,4 +44,20 @@ def test_a_schedule_is_shown_before_any_worker_declared_it(watched: Watched) -> 
     states = {state.name: state.state for state in watched().crons.states()}
 
     assert states["queue_monitor"] == "new"
-    assert "orphan_check" not in states
+    assert "clean_messages" not in states
+
+
+def test_a_setting_wins_over_the_decorator_of_the_task(watched: Watched) -> None:
+    def both(**settings: str) -> list[tuple[str, str]]:
+        hub = watched(**settings)
+
+        @hub.cron("0 4 * * *")
+        @hub.cron("0 5 * * *", id="also", name="clean_messages")
+        def clean_messages() -> None:
+            pass
+
+        return [(c.name, c.schedule.text) for c in declared(hub) if "messages" in c.name]
+
+    also = ("clean_messages:also", "0 5 * * *")
+    assert both() == [also, ("clean_messages", "31 4 * * *")]
+    assert both(clean_messages_cron="") == [also]

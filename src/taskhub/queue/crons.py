@@ -165,6 +165,13 @@ class Switched:
 
 def declared(hub: Hub) -> list[DeclaredCron]:
     """The schedules of all tasks of this hub, and those that its settings switch on."""
-    fixed = [cron for task in dict.fromkeys(hub.tasks.values()) for cron in task.crons]
+    settable = {one.task for one in hub.switched}
+    fixed = [
+        cron
+        for task in dict.fromkeys(hub.tasks.values())
+        for cron in task.crons
+        # What a setting moves, or switches off, must not run by its decorator all the same.
+        if cron.id or task.name not in settable
+    ]
     switched = [one.resolved(hub) for one in hub.switched]
     return fixed + [cron for cron in switched if cron is not None]

@@ -23,11 +23,9 @@ class SystemSettings:
     rollup_cron: str = "7 * * * *"
     retention_cron: str = "23 3 * * *"
     refresh_cron: str = "53 * * * *"
-    orphan_check_cron: str = "41 3 * * *"
-    clean_unused_datasets_cron: str = ""
+    clean_unused_datasets_cron: str = "0 3 * * *"
     clean_embedding_cache_cron: str = "11 4 * * *"
     clean_messages_cron: str = "31 4 * * *"
-    disabled_notice_cron: str = "0 8 * * 1"
     backup_cron: str = ""
     backup_check_cron: str = ""
 

@@ -13,11 +13,9 @@ SCHEDULES = (
     Switched(task="statistics_rollup", setting="rollup_cron"),
     Switched(task="retention", setting="retention_cron"),
     Switched(task="statistics_refresh", setting="refresh_cron", catch_up="none"),
-    Switched(task="orphan_check", setting="orphan_check_cron"),
     Switched(task="clean_unused_datasets", setting="clean_unused_datasets_cron"),
     Switched(task="clean_embedding_cache", setting="clean_embedding_cache_cron"),
     Switched(task="clean_messages", setting="clean_messages_cron"),
-    Switched(task="notify_disabled_documents", setting="disabled_notice_cron"),
     Switched(task="db_backup", setting="backup_cron"),
     Switched(task="backup_check", setting="backup_check_cron"),
 )
