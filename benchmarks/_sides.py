@@ -20,7 +20,7 @@ from _server import Server
 
 HERE = Path(__file__).parent
 # Those that run in the interpreter of this process; the others have a venv of their own.
-OURS = ("taskhub", "latency", "null", "bare", "process")
+OURS = ("taskhub", "latency", "null", "bare", "process", "mail")
 PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 
 

@@ -79,7 +79,9 @@ def find(settings: Settings) -> tuple[Hub, str]:
         AppImportFailed: it cannot be imported, is not there, or is no hub.
     """
     if settings.app is None or settings.app == BUILT_IN:
-        return build(settings), BUILT_IN
+        # Under this name a child process imports it, for the tasks that run in one.
+        globals()["hub"] = built = build(settings)
+        return built, BUILT_IN
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from taskhub import db
-from taskhub.mail import accounts
-from taskhub.mail.accounts import Account
+from taskhub import Hub, db
+from taskhub.accounts import people
+from taskhub.accounts.models import Account
+from taskhub.mail import tasks
+from taskhub.mail.senders.smtp import close_idle
 from taskhub.settings import Settings
 from tests.mail.server import Server
+
+HubFor = Callable[..., Hub]
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def sessions(database: str, kb: None) -> Iterator[sessionmaker[Session]]:
 @pytest.fixture
 def account(session: Session) -> Account:
     """Mei, who reads Chinese."""
-    return accounts.create(session, "mei@example.com", "Mei", "zh-Hans")
+    return people.create(session, "mei@example.com", "Mei", "zh-Hans")
 
 
 @pytest.fixture
@@ -51,6 +55,7 @@ def serve() -> Iterator[Callable[..., Server]]:
         return started[-1]
 
     yield start
+    close_idle()  # a server does not end while somebody is connected
     for server in started:
         server.stop()
 
@@ -59,3 +64,19 @@ def serve() -> Iterator[Callable[..., Server]]:
 def smtp(serve: Callable[..., Server]) -> Server:
     """A plain mail server without a login."""
     return serve()
+
+
+@pytest.fixture
+def hub_for(database: str, kb: None) -> Iterator[HubFor]:
+    """A hub with the mail family whose mails go to one server."""
+    made: list[Hub] = []
+
+    def make(server: Server, **settings: Any) -> Hub:
+        values = {"database_url": database, "concurrency": 4, "poll_seconds": 0.2, **settings}
+        made.append(Hub(settings=server.settings(**values)))
+        made[-1].add(tasks.mail)
+        return made[-1]
+
+    yield make
+    for hub in made:
+        hub.close()

@@ -20,6 +20,8 @@ CERTIFICATE = Path(__file__).with_name("server.pem")
 class Server:
     """`mails` holds what was taken; `answers["RCPT"] = "451 later"` refuses at that step.
 
+    `refuses["mei@example.com"] = "550 who?"` refuses one recipient.
+
     An answer of "hang up" closes the connection without one, "silence" never answers.
     """
 
@@ -29,6 +31,10 @@ class Server:
         self.mails: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
         self.answers = answers
+        self.refuses: dict[str, str] = {}
+        self.connections = 0
+        self._is_stopped = False
+        self._peers: set[object] = set()
         self._security = security
         self._login = login
         self._controller = _Controller(self, **self._options())
@@ -52,12 +58,27 @@ class Server:
         self._controller.start()
 
     def stop(self) -> None:
-        self._controller.stop()
+        """Hang up; harmless when it was done before."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._controller.stop()
+
+    async def handle_EHLO(  # noqa: N802 - as below
+        self, server: SMTP, dialogue: Dialogue, _e: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        # STARTTLS has a client say it twice on one connection.
+        if dialogue.peer not in self._peers:
+            self._peers.add(dialogue.peer)
+            self.connections += 1
+        await self._told(server, self.answers.get("EHLO"))
+        dialogue.host_name = hostname
+        return responses
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
         self, server: SMTP, _d: Dialogue, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if answer := await self._told(server, "RCPT"):
+        told = self.refuses.get(address) or self.answers.get("RCPT")
+        if answer := await self._told(server, told):
             return answer
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
@@ -66,7 +87,7 @@ class Server:
     async def handle_DATA(  # noqa: N802 - as above
         self, server: SMTP, _d: Dialogue, envelope: Envelope
     ) -> str:
-        if answer := await self._told(server, "DATA"):
+        if answer := await self._told(server, self.answers.get("DATA")):
             return answer
         assert isinstance(envelope.original_content, bytes)
         self.envelopes.append(envelope)
@@ -75,8 +96,7 @@ class Server:
         )
         return "250 taken"
 
-    async def _told(self, server: SMTP, step: str) -> str | None:
-        answer = self.answers.get(step)
+    async def _told(self, server: SMTP, answer: str | None) -> str | None:
         if answer == "silence":
             await asyncio.Event().wait()
         if answer == "hang up":

@@ -1,42 +1,33 @@
-"""One row for one mail."""
+"""One row for one mail, through all its attempts."""
 
-from sqlalchemy import func, select
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from taskhub.accounts.models import Account
 from taskhub.mail import outbox
-from taskhub.mail.accounts import Account
-from taskhub.mail.outbox import OutboxMail, State
+from taskhub.mail.outbox import Ended, OutboxMail, State
 
 
-def take(session: Session, account: Account, key: str = "hub-7") -> OutboxMail:
-    return outbox.take(session, key, "verify_email", account, domain="example.com", job_id=7)
+def add(session: Session, account: Account | None = None) -> int:
+    key, message_id = outbox.identity("example.com")
+    mail = OutboxMail(
+        key=key,
+        message_id=message_id,
+        kind="login",
+        account_id=account.id if account is not None else None,
+        recipient="mei@example.com",
+        language="en-US",
+    )
+    session.add(mail)
+    session.flush()
+    return mail.id
 
 
-def test_the_same_key_gives_the_same_row_and_message_id(session: Session, account: Account) -> None:
-    first = take(session, account)
-    second = take(session, account)
-
-    assert second is first
-    assert first.state is State.waiting
-    assert first.message_id == outbox.message_id("hub-7", "example.com")
-    assert session.scalar(select(func.count()).select_from(OutboxMail)) == 1
-
-
-def test_another_key_gives_another_message_id(session: Session, account: Account) -> None:
-    first = take(session, account, "hub-7")
-    second = take(session, account, "hub-8")
-
-    assert first.message_id != second.message_id
-
-
-def test_the_message_id_stays_when_the_senders_domain_changes(
-    session: Session, account: Account
-) -> None:
-    before = take(session, account).message_id
-
-    after = outbox.take(session, "hub-7", "verify_email", account, domain="new.example", job_id=7)
-
-    assert after.message_id == before
+def row(session: Session, mail_id: int) -> OutboxMail:
+    return session.get_one(OutboxMail, mail_id, populate_existing=True)
 
 
 def test_a_key_of_any_characters_makes_a_proper_message_id() -> None:
@@ -45,48 +36,85 @@ def test_a_key_of_any_characters_makes_a_proper_message_id() -> None:
     assert made.isascii()
     assert made.isprintable()
     assert " " not in made
+    assert made == outbox.message_id("hub 7 <步骤>\r\n", "example.com")
 
 
-def test_a_mail_that_was_being_sent_when_it_is_sent_again_is_doubtful(
+def test_two_mails_never_share_a_message_id() -> None:
+    assert outbox.identity("example.com")[1] != outbox.identity("example.com")[1]
+
+
+def test_a_mail_that_was_being_sent_when_it_is_taken_again_is_doubtful(session: Session) -> None:
+    mail_id = add(session)
+    outbox.take(session, [mail_id])
+    outbox.sending(session, {mail_id: "Hello"})
+    assert row(session, mail_id).doubtful_at is None
+
+    outbox.take(session, [mail_id])
+
+    assert row(session, mail_id).doubtful_at is not None
+
+
+def test_what_became_of_many_is_noted_together(session: Session) -> None:
+    sent, full, gone = add(session), add(session), add(session)
+    outbox.sending(session, {sent: "1", full: "2", gone: "3"})
+
+    outbox.settle(
+        session,
+        [
+            Ended(sent, State.sent, "<1@x.y>"),
+            Ended(full, State.waiting, "452 mailbox full", is_doubtful=True),
+            Ended(gone, State.refused, "550 who?" + "x" * 1000),
+        ],
+    )
+
+    assert (row(session, sent).state, row(session, sent).error) == (State.sent, None)
+    assert row(session, sent).sent_at is not None
+    assert (row(session, full).state, row(session, full).subject) == (State.waiting, "2")
+    assert row(session, full).doubtful_at is not None
+    assert row(session, gone).state is State.refused
+    assert len(row(session, gone).error or "") == outbox.MAX_ERROR_CHARACTERS
+    assert row(session, gone).doubtful_at is None
+
+
+def test_a_mail_that_was_erased_is_missing_where_mails_are_taken(session: Session) -> None:
+    mail_id = add(session)
+
+    assert list(outbox.take(session, [mail_id, mail_id + 1])) == [mail_id]
+
+
+def test_nothing_of_a_last_mail_is_kept_once_it_has_ended(session: Session) -> None:
+    waits, left = add(session), add(session)
+
+    outbox.settle(
+        session,
+        [Ended(waits, State.waiting, "451", is_last=True), Ended(left, State.sent, is_last=True)],
+    )
+
+    assert session.scalars(select(OutboxMail.id)).all() == [waits]
+
+
+def test_deleting_an_account_erases_what_was_mailed_to_it(
     session: Session, account: Account
 ) -> None:
-    mail = take(session, account)
-    outbox.sending(session, mail, "Hello")
-    assert mail.doubtful_at is None
-
-    outbox.sending(session, mail, "Hello")
-
-    session.refresh(mail)
-    assert mail.doubtful_at is not None
-
-
-def test_a_mail_that_was_being_sent_when_it_is_dropped_is_doubtful(
-    session: Session, account: Account
-) -> None:
-    mail = take(session, account)
-    outbox.sending(session, mail, "Hello")
-
-    outbox.dropped(session, mail.id, "code expired")
-
-    session.refresh(mail)
-    assert mail.state is State.dropped
-    assert mail.doubtful_at is not None
-
-
-def test_a_long_error_is_cut(session: Session, account: Account) -> None:
-    mail = take(session, account)
-
-    outbox.refused(session, mail.id, "no " * 1000)
-
-    assert mail.state is State.refused
-    assert mail.error is not None
-    assert len(mail.error) == outbox.MAX_ERROR_CHARACTERS
-
-
-def test_deleting_an_account_erases_its_mails(session: Session, account: Account) -> None:
-    take(session, account)
-
+    add(session, account)
     session.delete(account)
     session.flush()
 
     assert session.scalar(select(func.count()).select_from(OutboxMail)) == 0
+
+
+@pytest.mark.parametrize("state", [State.sent, State.refused, State.dropped])
+def test_old_mails_that_have_ended_are_pruned_in_batches(session: Session, state: State) -> None:
+    old = [add(session) for _ in range(3)]
+    waiting, new = add(session), add(session)
+    session.execute(update(OutboxMail).where(OutboxMail.id.in_([*old, new])).values(state=state))
+    session.execute(
+        update(OutboxMail)
+        .where(OutboxMail.id != new)
+        .values(created_at=func.now() - timedelta(days=91))
+    )
+
+    counts = [outbox.prune(session, days=90, limit=2) for _ in range(3)]
+
+    assert counts == [2, 1, 0]
+    assert session.scalars(select(OutboxMail.id).order_by(OutboxMail.id)).all() == [waiting, new]

@@ -17,7 +17,7 @@ VERBS = {
     "why": "why", "doctor": "watch", "alerts": "watch", "stats": "watch",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
-    "db": "database", "dataset": "knowledge", "document": "knowledge",
+    "db": "database", "dataset": "knowledge", "document": "knowledge", "mail": "mail",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system",
 }  # fmt: skip

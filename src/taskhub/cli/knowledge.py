@@ -11,6 +11,7 @@ import click
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
+from taskhub.cli.texts import preview, rule_of_options, rule_options
 from taskhub.queue import Hub
 
 TENANT = "default"
@@ -36,6 +37,9 @@ def document() -> None:
     """Documents of the knowledge base."""
 
 
+document.add_command(preview)
+
+
 def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
@@ -47,19 +51,28 @@ def _dataset_id(hub: Hub, name: str, tenant: str) -> int:
         return found.id
 
 
-@dataset.command("create", examples=("taskhub dataset create handbook",))
+@dataset.command(
+    "create",
+    examples=(
+        "taskhub dataset create handbook",
+        "taskhub dataset create faq --mode qa",
+        "taskhub dataset create laws --mode parent_child --tokens 1000 --child-tokens 120",
+    ),
+)
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)
 @click.option("--economy", is_flag=True, help="Words only, no vectors.")
+@rule_options
 @click.pass_obj
-def create(asked: Asked, name: str, tenant: str, economy: bool) -> None:
-    """Make an empty dataset."""
+def create(asked: Asked, /, name: str, tenant: str, economy: bool, **chosen: Any) -> None:
+    """Make an empty dataset, and say how its documents are cut."""
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create as datasets
     from taskhub.kb.datasets.models import Technique
 
     hub, _ = asked.hub()
     settings = hub.settings
+    rule = rule_of_options(settings, chosen)
     try:
         with hub.transaction() as session:
             made = datasets.create(
@@ -68,8 +81,7 @@ def create(asked: Asked, name: str, tenant: str, economy: bool) -> None:
                 name,
                 embedding_model=settings.embedder,
                 technique=Technique.ECONOMY if economy else Technique.HIGH_QUALITY,
-                segment_tokens=settings.segment_tokens,
-                segment_overlap_tokens=settings.segment_overlap_tokens,
+                rule=rule,
             )
             told = {"id": made.id, "name": made.name}
     except ValueError as error:

@@ -5,12 +5,12 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from taskhub.accounts import codes, people
+from taskhub.accounts.codes import Purpose
+from taskhub.accounts.models import Account
 from taskhub.demo.postbox import Postbox
 from taskhub.demo.stage import DemoBroken, Stage
-from taskhub.mail import accounts, codes
-from taskhub.mail.accounts import Account
-from taskhub.mail.codes import Purpose
-from taskhub.mail.tasks import mail_verify_email
+from taskhub.mail.post import post_code
 from taskhub.queue import Job, Status
 
 
@@ -36,7 +36,7 @@ def committed_and_rolled_back(stage: Stage, postbox: Postbox, mark: str) -> dict
     before = _highest_job(stage)
     try:
         with stage.hub.transaction() as session:
-            job = _account_with_mail(session, ben, "Ben Babbage")
+            job = _account_with_mail(stage, session, ben, "Ben Babbage")
             raise Interrupted
     except Interrupted:
         screen.line(
@@ -78,15 +78,16 @@ def failed_and_brought_back(stage: Stage, postbox: Postbox, mark: str) -> dict[s
 
 def _register(stage: Stage, email: str, name: str, language: str = "en-US") -> Job[str]:
     with stage.hub.transaction() as session:
-        return _account_with_mail(session, email, name, language)
+        return _account_with_mail(stage, session, email, name, language)
 
 
 def _account_with_mail(
-    session: Session, email: str, name: str, language: str = "en-US"
+    stage: Stage, session: Session, email: str, name: str, language: str = "en-US"
 ) -> Job[str]:
-    account = accounts.create(session, email, name, language)
+    account = people.create(session, email, name, language)
     code = codes.issue(session, account, Purpose.verify_email, 30)
-    return mail_verify_email.defer(code.id)
+    mail = post_code(session, stage.hub.settings, account, code)
+    return Job(mail.job_id or 0, f"mail_{mail.kind}", stage.hub)
 
 
 def _accounts(stage: Stage, email: str) -> int:

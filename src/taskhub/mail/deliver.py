@@ -1,107 +1,96 @@
-"""One attempt to get one code's mail to its account: the server between two transactions."""
+"""Many mails on one connection: what leaves is said before, what became of it right after.
 
-from collections.abc import Callable
+Mails go in flights. One transaction notes how the last flight went and that the next one is being
+sent. A process that dies leaves one flight of which nobody knows; the next attempt sends those mails
+again, with the same Message-IDs, and marks them as doubtful.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from email.message import EmailMessage
-from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from taskhub.mail import codes, outbox
-from taskhub.mail.codes import MailCode
-from taskhub.mail.compose import compose, domain
-from taskhub.mail.outbox import State
-from taskhub.mail.render import Rendered, render
-from taskhub.mail.senders import Sender
-from taskhub.mail.senders.refusals import PermanentRefusal, TransientRefusal
+from taskhub.mail import letters, outbox
+from taskhub.mail.letters import Letter
+from taskhub.mail.outbox import Ended, State
+from taskhub.mail.senders import Line, Sender
+from taskhub.mail.senders.refusals import PermanentRefusal, TransientRefusal, Unreachable
 from taskhub.settings import Settings
 
+# As many mails may go out twice after a crash; one commit for so many costs little beside them.
+FLIGHT = 20
+
 Transaction = Callable[[], AbstractContextManager[Session]]
+Tell = Callable[[Ended], None]
 
 
 def deliver(
     transaction: Transaction,
     sender: Sender,
     settings: Settings,
-    code_id: int,
-    *,
-    key: str,
-    job_id: int | None = None,
-) -> str:
-    """Send the mail that carries a code, unless `key` says it was sent; what became of it in words.
+    mail_ids: Sequence[int],
+    tell: Tell,
+) -> None:
+    """Send mails of the outbox on one connection; `tell` hears how each ended, when that is stored.
 
-    Opens two transactions of its own: one says "sending" before the server is talked to, one says
-    how it went. A process that dies between them leaves a mail that the next attempt sends again,
-    with the same Message-ID, and marks as doubtful.
+    Opens transactions of its own, one more than there are flights. Mails of which nothing was told when
+    it raises are to be tried again.
 
     Raises:
-        PermanentRefusal: the server will never take it; the outbox says why.
-        TransientRefusal: call again later with the same key.
+        Unreachable: no connection could be made, or none that lasts; the mails that are left wait.
     """
+    ended: list[Ended] = []
+    lost: Unreachable | None = None
+    flights = [mail_ids[n : n + FLIGHT] for n in range(0, len(mail_ids), FLIGHT)]
+    with sender.line() as line:
+        for flight in flights:
+            if lost is not None:
+                told = str(lost)
+                ended += [Ended(i, State.waiting, told, is_unreached=True) for i in flight]
+                continue
+            with transaction() as session:
+                outbox.settle(session, ended)
+                ready, done = letters.prepare(session, settings, flight)
+                outbox.settle(session, [e for e in done if e.told not in _KEPT])
+            _tell((*ended, *done), tell)
+            ended, lost = _fly(line, ready)
     with transaction() as session:
-        prepared = _prepare(session, settings, code_id, key, job_id)
-    if isinstance(prepared, str):
-        return prepared
-    mail_id, message = prepared
-    _hand_over(transaction, sender, message, mail_id)
-    with transaction() as session:
-        outbox.sent(session, mail_id)
-    return f"sent: {message['Message-ID']}"
+        outbox.settle(session, ended)
+    _tell(ended, tell)
+    if lost is not None:
+        raise lost
 
 
-def _prepare(
-    session: Session, settings: Settings, code_id: int, key: str, job_id: int | None
-) -> str | tuple[int, EmailMessage]:
-    """The outbox row's id with the message to send, or in words why none is to be sent."""
-    code = session.get(MailCode, code_id)
-    if code is None:
-        # Deleted with its account: there is nobody left whom a row could be about.
-        return "dropped: code gone"
-    account = code.account
-    sent_from = domain(settings.mail_from)
-    mail = outbox.take(session, key, code.purpose, account, domain=sent_from, job_id=job_id)
-    if mail.state is State.sent:
-        return f"already sent: {mail.message_id}"
-    if why := codes.worthless(session, code):
-        outbox.dropped(session, mail.id, why)
-        return f"dropped: {why}"
-    rendered = _rendered(session, code, settings)
-    message = compose(
-        rendered,
-        sender=(settings.mail_brand, settings.mail_from),
-        recipient=(account.name, account.email),
-        message_id=mail.message_id,
-    )
-    outbox.sending(session, mail, rendered.subject)
-    return mail.id, message
+def _tell(ended: Iterable[Ended], tell: Tell) -> None:
+    for one in ended:
+        if not one.is_unreached:
+            tell(one)
 
 
-def _hand_over(
-    transaction: Transaction, sender: Sender, message: EmailMessage, mail_id: int
-) -> None:
-    try:
-        sender.send(message)
-    except PermanentRefusal as refusal:
-        with transaction() as session:
-            outbox.refused(session, mail_id, str(refusal))
-        raise
-    except TransientRefusal as refusal:
-        with transaction() as session:
-            outbox.postponed(session, mail_id, str(refusal), doubtful=refusal.doubtful)
-        raise
+# Ends that change nothing in the outbox.
+_KEPT = ("already sent", "mail gone")
 
 
-def _rendered(session: Session, code: MailCode, settings: Settings) -> Rendered:
-    base = settings.mail_link_base.rstrip("/")
-    query = urlencode({"account": code.account_id, "token": code.code})
-    return render(
-        code.purpose,
-        code.account.language,
-        name=code.account.name,
-        code=code.code,
-        link=f"{base}/reset-password?{query}",
-        # Counted now: the mail may have waited for its turn.
-        minutes=codes.minutes_left(session, code),
-        brand=settings.mail_brand,
-        home=base,
+def _fly(line: Line, flight: list[Letter]) -> tuple[list[Ended], Unreachable | None]:
+    """How a flight ended, mail by mail, and why no other one should be tried."""
+    answers = line.send([letter.message for letter in flight])
+    ended = [_ended(letter, answer) for letter, answer in zip(flight, answers, strict=True)]
+    lost = next((a for a in reversed(answers) if isinstance(a, Unreachable)), None)
+    return ended, lost
+
+
+def _ended(letter: Letter, answer: PermanentRefusal | TransientRefusal | None) -> Ended:
+    if answer is None:
+        told = str(letter.message["Message-ID"])
+        return Ended(letter.mail_id, State.sent, told, is_last=letter.is_last)
+    # Servers quote the address, and what is told ends up in the job's history.
+    told = str(answer).replace(str(letter.message["To"].addresses[0].addr_spec), "…")
+    if isinstance(answer, PermanentRefusal):
+        return Ended(letter.mail_id, State.refused, told, is_last=letter.is_last)
+    return Ended(
+        letter.mail_id,
+        State.waiting,
+        told,
+        is_doubtful=answer.doubtful,
+        is_unreached=isinstance(answer, Unreachable),
     )

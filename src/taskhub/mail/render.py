@@ -1,17 +1,35 @@
-"""A mail's subject and its two bodies, from the templates of its kind and language."""
+"""A mail's subject and its two bodies, from the template of its kind and language."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from css_inline import CSSInliner
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateNotFound, select_autoescape
+from taskhub.accounts.models import Language
+from taskhub.mail.layout import UnknownKind, layout
+from taskhub.settings import Settings
 
-from taskhub.mail.accounts import Language
+__all__ = ["Brand", "Rendered", "UnknownKind", "render"]
 
 
-class UnknownKind(ValueError):
-    """There is no template for a mail of this kind."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brand:
+    """Whose mails they are: a name, a colour as #rrggbb, a logo's address, a line for the end."""
+
+    name: str = "taskhub"
+    home: str = "http://localhost:8000"
+    color: str = "#1f5fbf"
+    logo: str = ""
+    footer: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Brand":
+        """What the settings say."""
+        return cls(
+            name=settings.mail_brand,
+            home=settings.mail_link_base.rstrip("/"),
+            color=settings.mail_brand_color,
+            logo=settings.mail_logo_url or "",
+            footer=settings.mail_footer or "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Rendered:
     html: str
 
 
-def render(kind: str, language: str, **values: Any) -> Rendered:
+def render(kind: str, language: str, brand: Brand, **values: Any) -> Rendered:
     """The mail in `language`, or in English where we do not write that language.
 
     Raises:
@@ -32,34 +50,16 @@ def render(kind: str, language: str, **values: Any) -> Rendered:
     """
     if language not in tuple(Language):
         language = Language.en_us
-    try:
-        subject, text, html = (
-            _templates().get_template(f"{language}/{kind}.{part}")
-            for part in ("subject.txt", "txt", "html")
-        )
-    except TemplateNotFound:
-        raise UnknownKind(f"kind must be a mail with templates, got {kind!r}") from None
-    values |= {"language": str(language)}
+    found = layout(kind, str(language), brand.color)
+    values |= {
+        "language": str(language),
+        "brand": brand.name,
+        "home": brand.home,
+        "logo": brand.logo,
+        "footer": brand.footer,
+    }
     return Rendered(
-        subject=" ".join(subject.render(values).split()),
-        text=text.render(values),
-        html=_inliner().inline(html.render(values)),
+        subject=" ".join(found.subject.render(values).split()),
+        text=found.text.render(values),
+        html=found.html.render(values),
     )
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("taskhub.mail"),
-        # What stands in a plain text must not be escaped, all else must.
-        autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-@cache
-def _inliner() -> CSSInliner:
-    # The style tag stays as well: mail clients on phones use its @media rules.
-    return CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
 from taskhub.queue.acks import Claimed
 from taskhub.queue.context import Context, running
 from taskhub.queue.outcomes import Fail, Retry, Snooze
+
+if TYPE_CHECKING:
+    from taskhub.queue.hub import Hub
 
 A = TypeVar("A", default=dict[str, Any])
 
@@ -56,6 +59,11 @@ class Item(Generic[A]):
     def job_id(self) -> int:
         """The job's id."""
         return self._holder.context.job_id
+
+    @property
+    def hub(self) -> Hub:
+        """The hub whose worker runs the call: its settings, its transactions."""
+        return self._call.hub
 
     @property
     def attempt(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from taskhub.settings.kinds import BadSetting, check
 from taskhub.settings.knowledge import KnowledgeSettings
-from taskhub.settings.mail import MailSettings
+from taskhub.settings.mail import MailSettings, check_brand
 from taskhub.settings.queue import QueueSettings
 from taskhub.settings.system import SystemSettings, check_notices
 
@@ -31,6 +31,7 @@ class Settings(SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
     def __post_init__(self) -> None:
         check(self)
         check_notices(self)
+        check_brand(self)
         for name in ("schema", "kb_schema"):
             # The name goes into SQL text and into search_path, unquoted.
             if not getattr(self, name).isidentifier() or not getattr(self, name).islower():

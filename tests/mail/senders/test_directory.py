@@ -10,7 +10,7 @@ import pytest
 from taskhub.mail.compose import compose
 from taskhub.mail.render import Rendered
 from taskhub.mail.senders import sender
-from taskhub.mail.senders.refusals import TransientRefusal
+from taskhub.mail.senders.refusals import Unreachable
 from taskhub.settings import BadSetting, Settings
 
 MAIL = compose(
@@ -25,8 +25,8 @@ def test_the_same_mail_sent_twice_is_one_file_for_its_owner_only(tmp_path: Path)
     outbox = tmp_path / "mails"
     way_out = sender(Settings(mail_sender="directory", mail_directory=outbox))
 
-    way_out.send(MAIL)
-    way_out.send(MAIL)
+    with way_out.line() as line:
+        assert line.send([MAIL, MAIL]) == [None, None]
 
     [file] = outbox.iterdir()
     assert file.name == "abc.eml"
@@ -39,8 +39,11 @@ def test_a_folder_that_cannot_be_made_is_a_transient_refusal(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     way_out = sender(Settings(mail_sender="directory", mail_directory=tmp_path / "file" / "mails"))
 
-    with pytest.raises(TransientRefusal, match="the mail could not be written"):
-        way_out.send(MAIL)
+    with way_out.line() as line:
+        [answer] = line.send([MAIL])
+
+    assert isinstance(answer, Unreachable)
+    assert str(answer).startswith("the mail could not be written: ")
 
 
 def test_a_directory_sender_without_a_directory_is_refused() -> None:

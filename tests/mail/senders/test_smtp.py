@@ -1,6 +1,7 @@
 """A mail on its way through a real server, and every way that can fail."""
 
 import socket
+import time
 from collections.abc import Callable
 from email.message import EmailMessage
 
@@ -9,10 +10,12 @@ import pytest
 from taskhub.mail.compose import compose
 from taskhub.mail.render import Rendered
 from taskhub.mail.senders import sender
-from taskhub.mail.senders.refusals import PermanentRefusal, TransientRefusal
+from taskhub.mail.senders import smtp as smtp_lines
+from taskhub.mail.senders.refusals import Answer, PermanentRefusal, TransientRefusal, Unreachable
 from taskhub.mail.senders.smtp import SmtpSender
 from taskhub.settings import BadSetting, Settings
 from tests.mail.server import Server
+from tests.waiting import until
 
 # aiosmtpd warns where a login needs no STARTTLS. It is meant: the one server is plain, on loopback,
 # the other has TLS from the first byte, which aiosmtpd does not count.
@@ -30,8 +33,13 @@ def message(address: str = "mei@example.com", subject: str = "Hello") -> EmailMe
     )
 
 
+def send(settings: Settings, *messages: EmailMessage) -> list[Answer]:
+    with SmtpSender(settings).line() as line:
+        return line.send(messages or [message()])
+
+
 def test_both_parts_and_all_headers_arrive(smtp: Server) -> None:
-    SmtpSender(smtp.settings()).send(message(subject="重置您的密码"))
+    assert send(smtp.settings(), message(subject="重置您的密码")) == [None]
 
     [mail] = smtp.mails
     assert mail.get_content_type() == "multipart/alternative"
@@ -50,7 +58,7 @@ def test_both_parts_and_all_headers_arrive(smtp: Server) -> None:
 def test_a_mail_is_taken_after_a_login(serve: Callable[..., Server], security: str) -> None:
     server = serve(security=security, login=("taskhub", "秘密 secret"))
 
-    SmtpSender(server.settings()).send(message())
+    assert send(server.settings()) == [None]
 
     assert len(server.mails) == 1
 
@@ -61,34 +69,42 @@ def test_a_server_with_an_unknown_certificate_gets_nothing(
 ) -> None:
     server = serve(security=security)
 
-    with pytest.raises(TransientRefusal, match=r"(?i)certificate"):
-        SmtpSender(server.settings(smtp_ca_file=None)).send(message())
+    [answer] = send(server.settings(smtp_ca_file=None))
+
+    assert isinstance(answer, Unreachable)
+    assert "certificate" in str(answer).lower()
 
     assert server.mails == []
 
 
 def test_a_server_without_starttls_gets_nothing_in_clear(smtp: Server) -> None:
-    with pytest.raises(PermanentRefusal, match="the server cannot do what the mail needs"):
-        SmtpSender(smtp.settings(smtp_security="starttls")).send(message())
+    [answer] = send(smtp.settings(smtp_security="starttls"))
+
+    assert isinstance(answer, Unreachable)
+    assert "the server cannot be used" in str(answer)
 
     assert smtp.mails == []
 
 
 @login_without_starttls
-def test_a_wrong_password_is_permanent(serve: Callable[..., Server]) -> None:
+def test_a_wrong_password_says_nothing_against_the_mail(serve: Callable[..., Server]) -> None:
     server = serve(login=("taskhub", "right"))
     settings = server.settings(smtp_password="wrong")  # noqa: S106 - the wrong one
 
-    with pytest.raises(PermanentRefusal, match="the server answered 535"):
-        SmtpSender(settings).send(message())
+    [answer] = send(settings)
+
+    assert isinstance(answer, Unreachable)
+    assert "it answered 535" in str(answer)
 
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
 def test_a_5xx_answer_is_permanent(serve: Callable[..., Server], step: str) -> None:
     server = serve(**{step: "550 no such person here"})
 
-    with pytest.raises(PermanentRefusal, match="the server answered 550 no such person here"):
-        SmtpSender(server.settings()).send(message())
+    [answer] = send(server.settings())
+
+    assert isinstance(answer, PermanentRefusal)
+    assert str(answer) == "the server answered 550 no such person here"
 
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
@@ -97,12 +113,11 @@ def test_a_4xx_answer_is_transient_and_leaves_no_doubt(
 ) -> None:
     server = serve(**{step: "451 come back later"})
 
-    with pytest.raises(
-        TransientRefusal, match="the server answered 451 come back later"
-    ) as refusal:
-        SmtpSender(server.settings()).send(message())
+    [answer] = send(server.settings())
 
-    assert not refusal.value.doubtful
+    assert isinstance(answer, TransientRefusal)
+    assert str(answer) == "the server answered 451 come back later"
+    assert not answer.doubtful
 
 
 def test_nobody_listening_is_transient_and_leaves_no_doubt() -> None:
@@ -110,10 +125,9 @@ def test_nobody_listening_is_transient_and_leaves_no_doubt() -> None:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         settings = Settings(smtp_port=taken.getsockname()[1])
 
-        with pytest.raises(TransientRefusal, match="the server was lost") as refusal:
-            SmtpSender(settings).send(message())
+        answers = send(settings, message(), message())
 
-    assert not refusal.value.doubtful
+    assert [type(answer) for answer in answers] == [Unreachable, Unreachable]
 
 
 @pytest.mark.parametrize("fault", ["hang up", "silence"])
@@ -122,20 +136,94 @@ def test_a_missing_answer_is_transient_and_leaves_a_doubt(
 ) -> None:
     server = serve(DATA=fault)
 
-    with pytest.raises(TransientRefusal, match="the server was lost") as refusal:
-        SmtpSender(server.settings(smtp_timeout_seconds=0.5)).send(message())
+    [answer] = send(server.settings(smtp_timeout_seconds=0.5))
 
-    assert refusal.value.doubtful
+    assert isinstance(answer, TransientRefusal)
+    assert answer.doubtful
+    assert "the server was lost" in str(answer)
+
+
+def test_many_mails_go_on_one_connection(smtp: Server) -> None:
+    assert send(smtp.settings(), *[message(f"{n}@example.com") for n in range(5)]) == [None] * 5
+    assert send(smtp.settings(), message()) == [None]
+
+    assert len(smtp.mails) == 6
+    assert smtp.connections == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(smtp: Server) -> None:
+    settings = smtp.settings(smtp_idle_seconds=0.001)
+
+    assert send(settings) == [None]
+    until(lambda: _is_old(settings), "the end of a millisecond")
+    assert send(settings) == [None]
+
+    assert smtp.connections == 2
+
+
+def _is_old(settings: Settings) -> bool:
+    [line] = smtp_lines._IDLE._lines
+    return time.monotonic() - line.used_at > settings.smtp_idle_seconds
+
+
+def test_a_refused_mail_does_no_harm_to_those_behind_it(smtp: Server) -> None:
+    smtp.refuses["bad@example.com"] = "550 no such person here"
+    smtp.refuses["full@example.com"] = "452 mailbox full"
+    names = ("one", "bad", "two", "full", "three")
+
+    answers = send(smtp.settings(), *[message(f"{name}@example.com") for name in names])
+
+    kinds = [type(answer) for answer in answers]
+    nothing = type(None)
+    assert kinds == [nothing, PermanentRefusal, nothing, TransientRefusal, nothing]
+    assert [envelope.rcpt_tos for envelope in smtp.envelopes] == [
+        ["one@example.com"],
+        ["two@example.com"],
+        ["three@example.com"],
+    ]
+    assert smtp.connections == 1
+
+
+def test_a_server_that_says_good_bye_is_called_again_for_the_next_mail(smtp: Server) -> None:
+    smtp.refuses["bad@example.com"] = "421 closing"
+
+    answers = send(smtp.settings(), message("bad@example.com"), message("good@example.com"))
+
+    assert isinstance(answers[0], TransientRefusal)
+    assert not answers[0].doubtful
+    assert answers[1] is None
+    assert smtp.connections == 2
+
+
+def test_a_mail_behind_one_that_cost_the_connection_is_sent_on_another(smtp: Server) -> None:
+    smtp.refuses["bad@example.com"] = "hang up"
+
+    answers = send(smtp.settings(), message("bad@example.com"), message("good@example.com"))
+
+    assert isinstance(answers[0], TransientRefusal)
+    assert answers[0].doubtful
+    assert answers[1] is None
+
+
+def test_a_server_that_is_lost_twice_in_a_row_is_not_asked_for_the_rest(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(DATA="hang up")
+
+    answers = send(server.settings(), *[message(f"m{n}@example.com") for n in range(5)])
+
+    assert [type(answer) for answer in answers] == [TransientRefusal] * 2 + [Unreachable] * 3
+    assert server.connections == 2
 
 
 def test_a_chinese_domain_is_written_in_ascii(smtp: Server) -> None:
-    SmtpSender(smtp.settings()).send(message("mei@例子.中国"))
+    send(smtp.settings(), message("mei@例子.中国"))
 
     assert smtp.envelopes[0].rcpt_tos == ["mei@xn--fsqu00a.xn--fiqs8s"]
 
 
 def test_a_chinese_address_arrives_as_it_is(smtp: Server) -> None:
-    SmtpSender(smtp.settings()).send(message("用户@例子.中国"))
+    send(smtp.settings(), message("用户@例子.中国"))
 
     assert smtp.envelopes[0].rcpt_tos == ["用户@例子.中国"]
 
@@ -148,7 +236,7 @@ def test_a_line_of_a_single_dot_does_not_end_the_mail(smtp: Server) -> None:
         message_id="<1@example.com>",
     )
 
-    SmtpSender(smtp.settings()).send(mail)
+    send(smtp.settings(), mail)
 
     [arrived] = smtp.mails
     text = arrived.get_body(("plain",))

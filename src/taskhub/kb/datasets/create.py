@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset, Technique
+from taskhub.kb.segments.rules import ProcessRule
 
 
 class DatasetExists(ValueError):
@@ -22,22 +23,16 @@ def create(
     *,
     embedding_model: str = "usem3",
     technique: Technique = Technique.HIGH_QUALITY,
-    segment_tokens: int = 500,
-    segment_overlap_tokens: int = 50,
+    rule: ProcessRule | None = None,
 ) -> Dataset:
     """A new, empty dataset, in the caller's transaction.
 
     Raises:
         DatasetExists: the name is taken.
-        ValueError: the name is empty, or the sizes do not fit each other.
+        ValueError: the name is empty.
     """
     if not name.strip():
         raise ValueError(f"dataset name must not be empty, got {name!r}")
-    if not 0 <= segment_overlap_tokens < segment_tokens:
-        raise ValueError(
-            "segment_overlap_tokens must be from 0 to below segment_tokens, "
-            f"got {segment_overlap_tokens} of {segment_tokens}"
-        )
     made = session.scalars(
         insert(Dataset)
         .values(
@@ -45,8 +40,7 @@ def create(
             name=name,
             embedding_model=embedding_model,
             technique=technique,
-            segment_tokens=segment_tokens,
-            segment_overlap_tokens=segment_overlap_tokens,
+            process_rule=(rule or ProcessRule()).stored(),
         )
         .on_conflict_do_nothing(index_elements=["tenant_id", "name"])
         .returning(Dataset)

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from taskhub.db import KB_SCHEMA, Base
@@ -43,8 +45,8 @@ class Dataset(Base):
             values_callable=lambda members: [member.value for member in members],
         )
     )
-    segment_tokens: Mapped[int]
-    segment_overlap_tokens: Mapped[int]
+    # A ProcessRule as `stored()` writes it; `datasets.rule` reads it.
+    process_rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     # Set when its removal was asked for: nothing is added, indexed or found from then on.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

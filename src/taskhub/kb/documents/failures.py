@@ -17,6 +17,8 @@ class Problem(enum.StrEnum):
     ENCRYPTED = "encrypted"
     DAMAGED = "damaged"
     NO_TEXT = "no_text"
+    LIMIT = "limit"
+    NOT_TABLE = "not_table"
     NOT_EMBEDDED = "not_embedded"
     SEGMENTS_LEFT_OUT = "segments_left_out"
 

@@ -2,8 +2,10 @@
 
 import enum
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Identity, Index, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from taskhub.db import KB_SCHEMA, Base
@@ -67,6 +69,8 @@ class Document(Base):
     tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     enabled: Mapped[bool] = mapped_column(server_default="true")
     archived: Mapped[bool] = mapped_column(server_default="false")
+    # How it is cut where that differs from its dataset's way.
+    process_rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The job that works, or worked, on it; not a foreign key, because done jobs leave their table.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
 

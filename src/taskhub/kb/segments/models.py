@@ -45,6 +45,8 @@ class Segment(Base):
     text: Mapped[str] = mapped_column(Text)
     tokens: Mapped[int]
     sha256: Mapped[str] = mapped_column(Text)
+    # Where the text is a question; it is shown, and neither searched nor embedded.
+    answer: Mapped[str | None] = mapped_column(Text)
     keywords: Mapped[list[str]] = mapped_column(ARRAY(Text))
     # Chinese has no spaces, so the words are cut here and not by a text search configuration.
     words: Mapped[str] = mapped_column(TSVECTOR, deferred=True)
@@ -60,3 +62,24 @@ class Segment(Base):
     error: Mapped[str | None] = mapped_column(Text)
     enabled: Mapped[bool] = mapped_column(server_default="true")
     completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class ChildSegment(Base):
+    """A smaller piece of a segment, by whose vector the segment is found; positions count from 0."""
+
+    __tablename__ = "child_segments"
+    __table_args__ = (
+        UniqueConstraint("segment_id", "position"),
+        Index("ix_child_segments_document_id", "document_id"),
+        # Keyset order of a dataset's clean-up.
+        Index("ix_child_segments_dataset_id", "dataset_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    segment_id: Mapped[int] = mapped_column(ForeignKey("segments.id", ondelete="CASCADE"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    tokens: Mapped[int]
+    sha256: Mapped[str] = mapped_column(Text)

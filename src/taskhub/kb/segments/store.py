@@ -1,32 +1,60 @@
 """Write the segments of a document, a bounded number at a time."""
 
+import functools
 import hashlib
+import typing
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Integer,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.types import TypeEngine
 
 from taskhub.kb.documents.models import Document
-from taskhub.kb.segments.models import Segment
+from taskhub.kb.segments.models import ChildSegment, Segment
 from taskhub.kb.segments.split import Piece
 from taskhub.kb.segments.words import keywords, words
 
+# No keyword has it: it is a control character.
+_BETWEEN = "\x1f"
+
 
 def store(session: Session, document: Document, pieces: Sequence[Piece], position: int) -> None:
-    """Insert the pieces at `position` and following, and count them in the document's row."""
-    for offset, piece in enumerate(pieces):
-        session.execute(
-            insert(Segment).values(
-                document_id=document.id,
-                dataset_id=document.dataset_id,
-                position=position + offset,
-                text=piece.text,
-                tokens=piece.tokens,
-                sha256=hashlib.sha256(piece.text.encode()).hexdigest(),
-                keywords=keywords(piece.text),
-                words=func.to_tsvector("simple", " ".join(words(piece.text))),
-            )
-        )
+    """Insert the pieces at `position` and following, and count them in the document's row.
+
+    One statement for all of them, and one for their children, in the caller's transaction.
+    """
+    found = session.execute(
+        _insert_segments(),
+        {
+            "document_id": document.id,
+            "dataset_id": document.dataset_id,
+            "first": position,
+            "texts": [piece.text for piece in pieces],
+            "tokens": [piece.tokens for piece in pieces],
+            "sha256s": [_sha256(piece.text) for piece in pieces],
+            "answers": [piece.answer for piece in pieces],
+            # Arrays of arrays must all be of one length in Postgres, so these travel as one text.
+            "keywords": [_BETWEEN.join(keywords(piece.text)) for piece in pieces],
+            "words": [" ".join(words(piece.text)) for piece in pieces],
+        },
+    ).all()
+    ids = {row.position: row.id for row in found}
+    _store_children(session, document, {ids[position + n]: p for n, p in enumerate(pieces)})
     session.execute(
         update(Document)
         .where(Document.id == document.id)
@@ -35,6 +63,69 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
             tokens=Document.tokens + sum(piece.tokens for piece in pieces),
         )
     )
+
+
+def _store_children(session: Session, document: Document, parents: dict[int, Piece]) -> None:
+    rows = [
+        {
+            "segment_id": segment_id,
+            "document_id": document.id,
+            "dataset_id": document.dataset_id,
+            "position": number,
+            "text": child.text,
+            "tokens": child.tokens,
+            "sha256": _sha256(child.text),
+        }
+        for segment_id, parent in parents.items()
+        for number, child in enumerate(parent.children)
+    ]
+    if rows:
+        session.execute(insert(ChildSegment), rows)
+
+
+@functools.cache
+def _insert_segments() -> ReturningInsert[typing.Any]:
+    """One statement whatever the number of rows, so that it is compiled and prepared once."""
+
+    def given(name: str, kind: type[TypeEngine[typing.Any]]) -> BindParameter[typing.Any]:
+        return bindparam(name, type_=ARRAY(kind))
+
+    rows = (
+        func.unnest(
+            given("texts", Text),
+            given("tokens", Integer),
+            given("sha256s", Text),
+            given("answers", Text),
+            given("keywords", Text),
+            given("words", Text),
+        )
+        .table_valued(
+            "text", "tokens", "sha256", "answer", "keywords", "words", with_ordinality="n"
+        )
+        .render_derived(name="given")
+    )
+    columns = {
+        "document_id": bindparam("document_id", type_=BigInteger),
+        "dataset_id": bindparam("dataset_id", type_=BigInteger),
+        "position": cast(bindparam("first", type_=Integer) + rows.c.n - 1, Integer),
+        "text": rows.c.text,
+        "tokens": rows.c.tokens,
+        "sha256": rows.c.sha256,
+        "answer": rows.c.answer,
+        "keywords": func.string_to_array(rows.c.keywords, _BETWEEN),
+        "words": func.to_tsvector("simple", rows.c.words),
+    }
+    # The table and not the class: an insert of the ORM with parameters means one row for each.
+    table = typing.cast(Table, Segment.__table__)
+    return (
+        insert(table)
+        .from_select(list(columns), select(*columns.values()))
+        .returning(table.c.id, table.c.position)
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def discard(session: Session, document_id: int, limit: int) -> int:

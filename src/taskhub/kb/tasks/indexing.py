@@ -4,15 +4,17 @@ import itertools
 import tempfile
 
 from taskhub.kb.datasets.models import Dataset, Technique
+from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents import stages
 from taskhub.kb.documents.add import read_again
-from taskhub.kb.documents.clean import clean
-from taskhub.kb.documents.extract import Format, extract
+from taskhub.kb.documents.extract import Format
 from taskhub.kb.documents.failures import BadDocument, Problem, UnknownDocument
 from taskhub.kb.documents.fetch import fetch
+from taskhub.kb.documents.limits import Limits
 from taskhub.kb.documents.models import DocumentState
+from taskhub.kb.documents.read import read
 from taskhub.kb.documents.spool import Spool
-from taskhub.kb.segments.split import split
+from taskhub.kb.segments.cut import cut
 from taskhub.kb.segments.store import discard, store
 from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.tasks.steps import Paused, step
@@ -71,18 +73,18 @@ def _cut(ctx: Context, document_id: int) -> None:
             fetch(session, document_id, file)
             kind = Format(document.format or "")
             dataset = session.get_one(Dataset, document.dataset_id)
-            tokens, overlap = dataset.segment_tokens, dataset.segment_overlap_tokens
-        with Spool(extract(file, kind)) as raw:
+            rule = rule_of(dataset, document)
+        with Spool(read(file, kind, rule, Limits.of(ctx.hub.settings))) as raw:
             with step(ctx, document_id) as (session, document):
                 stages.enter(session, document, DocumentState.CLEANING)
-            text = Spool(clean(block) for block in raw.blocks())
+            text = Spool(raw.blocks())
     with text:
         with step(ctx, document_id) as (session, document):
             document.characters = text.characters
             stages.enter(session, document, DocumentState.SPLITTING)
         _discard(ctx, document_id)
-        pieces = split(
-            text.blocks(), tokens=tokens, overlap=overlap, markdown=kind is Format.MARKDOWN
+        pieces = cut(
+            text.blocks(), rule, markdown=kind is Format.MARKDOWN, left_out=ctx.log.warning
         )
         position = 0
         while batch := list(itertools.islice(pieces, STORE_SEGMENTS)):

@@ -1,23 +1,31 @@
-"""Ways for a mail to leave: one file a way, chosen by the setting `mail_sender`."""
+"""Ways for mails to leave: one file a way, chosen by the setting `mail_sender`."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from email.message import EmailMessage
 from typing import Protocol
 
 from taskhub.mail.senders.directory import DirectorySender
+from taskhub.mail.senders.refusals import Answer
 from taskhub.mail.senders.smtp import SmtpSender
 from taskhub.settings import BadSetting, Settings
 
 
-class Sender(Protocol):
-    """Takes one message and sees it off."""
+class Line(Protocol):
+    """A way out that is open; one thread at a time."""
 
-    def send(self, message: EmailMessage) -> None:
-        """Return when the next server has taken the message; blocks, so never on an event loop.
+    def send(self, messages: Sequence[EmailMessage]) -> list[Answer]:
+        """See messages off; what was answered to each, None where it was taken.
 
-        Raises:
-            PermanentRefusal: it will never be taken.
-            TransientRefusal: it was not taken now.
+        Blocks, so never on an event loop. What is refused does no harm to those behind it.
         """
+
+
+class Sender(Protocol):
+    """Opens ways out."""
+
+    def line(self) -> AbstractContextManager[Line]:
+        """A line for as long as the block lasts; connected when the first message needs it."""
 
 
 def sender(settings: Settings) -> Sender:

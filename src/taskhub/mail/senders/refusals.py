@@ -14,3 +14,10 @@ class TransientRefusal(Exception):
     def __init__(self, reason: str, *, doubtful: bool = False) -> None:
         super().__init__(reason)
         self.doubtful = doubtful
+
+
+class Unreachable(TransientRefusal):
+    """Nothing was said of this mail: there is no server to say it to, or none that lets us in."""
+
+
+Answer = PermanentRefusal | TransientRefusal | None

@@ -22,7 +22,7 @@ def send(settings: Settings, address: str, message: Message) -> None:
     from taskhub.mail.compose import compose, domain
     from taskhub.mail.render import Rendered
     from taskhub.mail.senders import sender
-    from taskhub.mail.senders.refusals import PermanentRefusal, TransientRefusal
+    from taskhub.mail.senders.refusals import PermanentRefusal
 
     try:
         mail = compose(
@@ -33,12 +33,10 @@ def send(settings: Settings, address: str, message: Message) -> None:
         )
     except ValueError as error:
         raise Refused(f"no mail can be made for {address!r}: {error}", is_final=True) from error
-    try:
-        sender(settings).send(mail)
-    except PermanentRefusal as refusal:
-        raise Refused(str(refusal), is_final=True) from refusal
-    except TransientRefusal as refusal:
-        raise Refused(str(refusal)) from refusal
+    with sender(settings).line() as line:
+        [answer] = line.send([mail])
+    if answer is not None:
+        raise Refused(str(answer), is_final=isinstance(answer, PermanentRefusal))
 
 
 def _text(message: Message) -> str:

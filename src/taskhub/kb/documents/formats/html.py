@@ -1,5 +1,6 @@
 """The readable text of a page, without its scripts, styles and navigation."""
 
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -8,6 +9,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from taskhub.kb.documents.encoding import BOMS, encoding_of
 from taskhub.kb.documents.failures import BadDocument, Problem
+from taskhub.kb.documents.limits import Limits
 
 LEFT_OUT = (
     "script, style, noscript, template, nav, aside, footer, form, iframe, svg, head > *:not(title)"
@@ -23,11 +25,21 @@ _DECLARED = re.compile(
 )
 
 
-def extract(file: BinaryIO) -> Iterator[str]:
+def extract(file: BinaryIO, limits: Limits) -> Iterator[str]:
     """The page's text as one block, paragraphs apart by an empty line."""
-    encoding = _encoding(file)
     file.seek(0)
-    tree = LexborHTMLParser(file.read().decode(encoding, "replace").replace(_BREAK, "\n"))
+    yield text_of(file.read(), limits)
+
+
+def text_of(content: bytes, limits: Limits) -> str:
+    """The text that a page shows, paragraphs apart by an empty line.
+
+    Raises:
+        BadDocument: it has no element, or too many for its tree to be held.
+    """
+    page = content.decode(_encoding(io.BytesIO(content)), "replace")
+    limits.check("max_elements", page.count("<"), "elements of one page")
+    tree = LexborHTMLParser(page.replace(_BREAK, "\n"))
     for node in tree.css(LEFT_OUT):
         node.decompose()
     for node in tree.css(BLOCKS):
@@ -36,7 +48,7 @@ def extract(file: BinaryIO) -> Iterator[str]:
     if tree.root is None:
         raise BadDocument(Problem.DAMAGED, "damaged html file: it has no element")
     text = re.sub(r"[ \t\r\n\f\xa0]+", " ", tree.root.text())
-    yield re.sub(rf" ?{_BREAK}[ {_BREAK}]*", "\n\n", text).strip()
+    return re.sub(rf" ?{_BREAK}[ {_BREAK}]*", "\n\n", text).strip()
 
 
 def _encoding(file: BinaryIO) -> str:

@@ -9,6 +9,7 @@ import pypdfium2  # type: ignore[import-untyped]  # ships no types
 import pypdfium2.raw  # type: ignore[import-untyped]  # ships no types
 
 from taskhub.kb.documents.failures import BadDocument, Problem
+from taskhub.kb.documents.limits import Limits
 
 # PDFium is not thread-safe, in no part of it, not even for two documents.
 _pdfium = threading.Lock()
@@ -16,10 +17,11 @@ _pdfium = threading.Lock()
 _HYPHENS = re.compile("[\ufffe\x02]\r?\n?")
 
 
-def extract(file: BinaryIO) -> Iterator[str]:
+def extract(file: BinaryIO, limits: Limits) -> Iterator[str]:
     """One block a page; other threads may read their own PDF between two pages."""
     document = _opened(file)
     try:
+        limits.check("max_pages", len(document), "pages")
         for number in range(len(document)):
             if text := _page(document, number):
                 yield text

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from taskhub.kb.documents.encoding import encoding_of
+from taskhub.kb.documents.limits import Limits
 
 READ_BYTES = 1 << 20
 
 
-def extract(file: BinaryIO) -> Iterator[str]:
+def extract(file: BinaryIO, _: Limits) -> Iterator[str]:
     """The text in blocks of about 1 MiB, each ending after a line where the file has lines."""
     encoding = encoding_of(file)
     file.seek(0)
