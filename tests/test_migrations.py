@@ -121,7 +121,8 @@ def test_the_schemas_have_the_names_that_are_set(empty: Engine) -> None:
 
 def test_the_models_and_the_migrations_agree(database: str, kb: None) -> None:
     import taskhub.kb.tasks
-    import taskhub.mail.tasks  # noqa: F401 - its models register themselves
+    import taskhub.mail.tasks
+    import taskhub.system.tasks  # noqa: F401 - its models register themselves
 
     engine = create_engine(db.address(database))
 

@@ -63,6 +63,10 @@ def build(settings: Settings | None = None) -> BuiltInHub:
                 f"the tasks of {attribute} are left out: {error.name} is not installed; "
                 f"run `pip install 'taskhub[{extra}]'`"
             )
+    if "queue_monitor" in built.tasks:
+        from taskhub.system.schedules import switch_on
+
+        switch_on(built)
     built.left_out = tuple(left_out)
     return built
 

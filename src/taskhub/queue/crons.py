@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from taskhub.queue.rows import NewJob
-from taskhub.queue.schedules import BadSchedule, Schedule, newest_ticks
+from taskhub.queue.schedules import BadSchedule, Schedule, newest_ticks, parse
 from taskhub.queue.storable import MAX_TASK_BYTES, check_text
+from taskhub.settings import BadSetting
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -126,6 +127,51 @@ def declare(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """A schedule whose expression is a setting, so that whoever runs the program can change it.
+
+    Attributes:
+        task: by its name; a hub that does not have it leaves the schedule out.
+        setting: holds a cron expression or "every 60 s"; empty: the schedule is off.
+    """
+
+    task: str
+    setting: str
+    catch_up: CatchUp = "last"
+    jitter_seconds: float = 0.0
+
+    def resolved(self, hub: Hub) -> DeclaredCron | None:
+        """The schedule under the hub's settings, or None where it is off.
+
+        Raises:
+            BadSetting: the expression or the zone cannot be used.
+        """
+        expression = getattr(hub.settings, self.setting).strip()
+        if not expression or self.task not in hub.tasks:
+            return None
+        try:
+            schedule = parse(expression, hub.settings.schedule_zone)
+        except BadSchedule as error:
+            raise BadSetting(f"{self.setting} or schedule_zone cannot be used: {error}") from None
+        return DeclaredCron(
+            task=hub.tasks[self.task],
+            id="",
+            schedule=schedule,
+            catch_up=self.catch_up,
+            jitter_seconds=self.jitter_seconds,
+        )
+
+
 def declared(hub: Hub) -> list[DeclaredCron]:
-    """The schedules of all tasks of this hub."""
-    return [cron for task in dict.fromkeys(hub.tasks.values()) for cron in task.crons]
+    """The schedules of all tasks of this hub, and those that its settings switch on."""
+    settable = {one.task for one in hub.switched}
+    fixed = [
+        cron
+        for task in dict.fromkeys(hub.tasks.values())
+        for cron in task.crons
+        # What a setting moves, or switches off, must not run by its decorator all the same.
+        if cron.id or task.name not in settable
+    ]
+    switched = [one.resolved(hub) for one in hub.switched]
+    return fixed + [cron for cron in switched if cron is not None]

@@ -18,6 +18,7 @@ from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
 from taskhub.queue.cron_actions import Crons
+from taskhub.queue.crons import Switched
 from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.fairness import Fairness
@@ -40,6 +41,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
 
     Attributes:
         importable_as: module and name under which a child process finds it; None: it is looked for.
+        switched: schedules whose expressions are settings.
     """
 
     importable_as: tuple[str, str] | None = None
@@ -50,6 +52,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         Blueprint.__init__(self)
         Connections.__init__(self, database_url, settings)
         self.hooks = Hooks()
+        self.switched: list[Switched] = []
         self._sessions = OpenSessions()
 
     @classmethod

@@ -7,10 +7,19 @@ from taskhub.settings.kinds import BadSetting, check
 from taskhub.settings.knowledge import KnowledgeSettings
 from taskhub.settings.mail import MailSettings, check_brand
 from taskhub.settings.queue import QueueSettings
-from taskhub.settings.system import SystemSettings
+from taskhub.settings.system import SystemSettings, check_notices
 
 # Never shown: `config show` and every error print stars for them.
-SECRETS = frozenset({"smtp_password", "embedding_api_key", "secret_keys"})
+SECRETS = frozenset(
+    {
+        "smtp_password",
+        "embedding_api_key",
+        "secret_keys",
+        "notice_webhook_url",
+        "notice_webhook_secret",
+        "notice_apprise_urls",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +30,7 @@ class Settings(SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
 
     def __post_init__(self) -> None:
         check(self)
+        check_notices(self)
         check_brand(self)
         for name in ("schema", "kb_schema"):
             # The name goes into SQL text and into search_path, unquoted.

@@ -1,0 +1,35 @@
+"""Jobs that failed for good, collected and told once a period."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from taskhub.queue import Hub, history
+from taskhub.system import notices
+from taskhub.system.models import Bookmark, Notice
+from taskhub.system.rules import NOTICE_TASK
+from taskhub.system.statistics import move
+
+BOOKMARK = "failure_digest"
+# An outcome that is being stored has a time from before its commit.
+SETTLED = timedelta(seconds=30)
+# What the first digest, and one after a long absence, looks back at.
+FIRST_BACK = timedelta(hours=1)
+LONGEST_BACK = timedelta(days=7)
+
+
+def collect(hub: Hub, session: Session) -> tuple[Notice | None, int]:
+    """The notice of what failed since the last one, and of how many jobs, in the caller's transaction.
+
+    Failures of the jobs that send notices are left out: their notice would fail too, for ever.
+    """
+    mark = session.get(Bookmark, BOOKMARK, with_for_update=True)
+    now: datetime = session.execute(select(func.now())).scalar_one()
+    until = now - SETTLED
+    since = max(mark.at, until - LONGEST_BACK) if mark is not None else until - FIRST_BACK
+    failures = history.failures(hub, since, until, without_tasks=[NOTICE_TASK])
+    move(session, BOOKMARK, until)
+    return notices.of_failures(session, failures, hub.settings), failures.total
