@@ -29,10 +29,15 @@ def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dic
     from taskhub import app, settings
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create
+    from taskhub.kb.segments.cut import cut
     from taskhub.kb.segments.rules import ProcessRule
+    from taskhub.kb.segments.words import keywords
     from taskhub.kb.ways_in import documents
 
+    # What is made once in a process is made before the clock starts, on every side.
     vectors_of(model)
+    list(cut(["warm"], ProcessRule()))
+    keywords("warm")
     hub = app.build(settings.load({"database_url": url, "concurrency": 4}))
     with hub.transaction() as session:
         tenant = ensure(session, "bench").id

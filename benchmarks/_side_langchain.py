@@ -1,7 +1,7 @@
 """LangChain as a side of `index`: its indexing API with a record manager, over PGVector.
 
 `python _side_langchain.py URL FOLDER MODEL TOKENS OVERLAP`: prints one line of JSON. PGVector stores a
-batch in one transaction; PGVectorStore, its successor, has one for each segment and is slower.
+batch in one transaction; PGVectorStore, its successor, has one for each segment and takes twice as long.
 """
 
 import importlib.util
