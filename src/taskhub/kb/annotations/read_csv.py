@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taskhub.kb.annotations.write import BadAnnotation, check
 from taskhub.kb.documents.encoding import encoding_of
 from taskhub.kb.documents.failures import BadDocument
+from taskhub.kb.documents.formats.csv import MAX_VALUE_CHARACTERS
 
 QUESTIONS = {"question", "questions", "q", "问题", "提问"}
 ANSWERS = {"answer", "answers", "a", "答案", "回答"}
@@ -85,6 +86,8 @@ def _rows(text: str, encoding: str) -> Iterator[Row]:
 
 def _cells(text: str) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
     """Each row with the line where it begins."""
+    # The limit is the process's: without it the reason would depend on who has read a file before.
+    csv.field_size_limit(MAX_VALUE_CHARACTERS)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     line = 1
     while True:

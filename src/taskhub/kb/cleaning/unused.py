@@ -14,19 +14,23 @@ from taskhub.kb.documents.models import Document
 NOTE_SECONDS = 60
 
 
-def note_search(session: Session, datasets: Sequence[Dataset]) -> None:
-    """Note that these were searched, at most once a minute for each, in the caller's transaction.
+def due(datasets: Sequence[Dataset]) -> list[int]:
+    """The ids of those whose last search was noted a minute ago, or never."""
+    soon = datetime.now(UTC) - timedelta(seconds=NOTE_SECONDS)
+    return [d.id for d in datasets if d.searched_at is None or d.searched_at < soon]
+
+
+def note_search(session: Session, dataset_ids: Sequence[int]) -> None:
+    """Note that these were searched, in the caller's transaction; for those that are `due`.
 
     It never waits: a dataset that somebody else notes now, or holds, is noted next time. A
     transaction that may only read writes nothing.
     """
-    soon = datetime.now(UTC) - timedelta(seconds=NOTE_SECONDS)
-    due = [d.id for d in datasets if d.searched_at is None or d.searched_at < soon]
-    if not due or session.scalar(text("SHOW transaction_read_only")) == "on":
+    if not dataset_ids or session.scalar(text("SHOW transaction_read_only")) == "on":
         return
     free = (
         select(Dataset.id)
-        .where(Dataset.id.in_(due))
+        .where(Dataset.id.in_(dataset_ids))
         .order_by(Dataset.id)
         # Not the full lock, which an index job's new rows would hold up.
         .with_for_update(skip_locked=True, key_share=True)

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from taskhub.kb.cleaning.unused import note_search
+from taskhub.kb.cleaning.unused import due, note_search
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document
 from taskhub.kb.search.by_text import by_text
@@ -110,26 +110,22 @@ def search(
     search goes by words alone, and the log says so.
 
     Reads what the caller's transaction sees, and notes in it, once a minute, that the datasets were
-    searched; a transaction that may only read is left alone. Options are set behind a savepoint,
-    so that they and any error end with the search.
+    searched, unless it may only read. Options and any error end with the search, by a savepoint.
 
     Raises:
         ValueError: the question is empty or too long, limit or offset do not fit, the mode is
             unknown, or the metadata is no JSON.
         SearchTimeout: one statement took longer than `timeout_seconds`.
     """
-    mode = _mode(mode)
-    question = _question(question)
     _check(limit, offset, timeout_seconds)
     _check_metadata(metadata)
-    datasets = _datasets(session, dataset_ids, tenant_id)
+    narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
+    asked = _Asked(_question(question), _mode(mode), limit + offset, narrowed, settings)
     with _on_the_side(session, timeout_seconds):
-        narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
-        asked = _Asked(question, mode, limit + offset, narrowed, settings)
-        lists = _lists(session, asked, datasets)
-        best = lists[0][1] if len(lists) == 1 else fused(lists)
-        found = _hits(session, best[offset : offset + limit])
-    note_search(session, datasets)
+        datasets = _datasets(session, dataset_ids, tenant_id)
+        unnoted = due(datasets)
+        found = _hits(session, _best(session, asked, datasets)[offset : offset + limit])
+    note_search(session, unnoted)
     return found
 
 
@@ -260,6 +256,11 @@ def _tolerated(model: str, mode: Mode) -> Iterator[None]:
         if mode is not Mode.HYBRID:
             raise
         logger.warning("search by words alone", extra={"model": model, "reason": str(error)})
+
+
+def _best(session: Session, asked: _Asked, datasets: Sequence[Dataset]) -> Sequence[Match]:
+    lists = _lists(session, asked, datasets)
+    return lists[0][1] if len(lists) == 1 else fused(lists)
 
 
 def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:

@@ -19,7 +19,7 @@ from taskhub.kb.segments.rules import Mode, ProcessRule
 from taskhub.kb.segments.split import Piece, Splitter
 from taskhub.kb.segments.store import store
 from taskhub.kb.segments.tokens import count_tokens
-from taskhub.kb.segments.words import keywords, words
+from taskhub.kb.segments.words import CONFIGURATION, keywords, words
 from taskhub.kb.vectors.embed import NoVector, embed
 from taskhub.kb.vectors.embedders import Embedder
 from taskhub.kb.vectors.index import index
@@ -210,7 +210,7 @@ def _rewrite(session: Session, document: Document, segment_id: int, piece: Piece
             tokens=piece.tokens,
             sha256=_sha256(piece.text),
             keywords=keywords(piece.text),
-            words=func.to_tsvector("simple", " ".join(words(piece.text))),
+            words=func.to_tsvector(CONFIGURATION, " ".join(words(piece.text))),
             # Committed together with the new vector: nobody sees a segment that waits.
             state=SegmentState.WAITING,
             error=None,

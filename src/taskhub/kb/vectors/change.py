@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.create import UnknownDataset
@@ -14,8 +12,9 @@ from taskhub.kb.segments.models import Segment, SegmentState
 from taskhub.kb.vectors.embed import Made, NoVector, cached, keep
 from taskhub.kb.vectors.embedders import Embedder
 from taskhub.kb.vectors.index import Part, parts_of
-from taskhub.kb.vectors.models import INDEXED, Embedding, ExactVector, SegmentRefusal
-from taskhub.kb.vectors.rows import UnknownWidth, VectorRow
+from taskhub.kb.vectors.models import Embedding, SegmentRefusal
+from taskhub.kb.vectors.refusals import forget_refusals, is_refused, refuse, table_of
+from taskhub.kb.vectors.rows import VectorRow
 from taskhub.kb.vectors.store import store
 
 # Segments that are done with; those that wait get their vectors from the job of their document.
@@ -84,10 +83,10 @@ def begin(session: Session, dataset_id: int, model: Embedder) -> None:
         UnknownDataset: there is none, or it is being deleted.
         UnknownWidth: the model's vectors have no table.
     """
-    _table(session, model)
+    table_of(session, model)
     dataset = _dataset(session, dataset_id, for_update=True)
     dataset.next_model, dataset.built_to = model.name, 0
-    _forget_refusals(session, dataset_id)
+    forget_refusals(session, dataset_id)
     session.flush()
 
 
@@ -175,7 +174,7 @@ def put_beside(
             rows.append(VectorRow(part.segment_id, part.part, dataset_id, vector))
     whole = [row for row in rows if row.segment_id not in refusals]
     store(session).put(session, model.name, whole)
-    _refuse(session, model, batch, refusals)
+    refuse(session, model, batch.sha256s, refusals)
     dataset.built_to = batch.last
     session.flush()
     return len(refusals)
@@ -200,7 +199,7 @@ def switch(session: Session, dataset_id: int, model: Embedder) -> int:
     mine = Segment.dataset_id == dataset_id
     refused = session.execute(
         update(Segment)
-        .where(mine, _refused(model))
+        .where(mine, is_refused(model))
         .values(state=SegmentState.ERROR, error=SegmentRefusal.reason)
         .returning(Segment.id)
         .execution_options(synchronize_session=False)
@@ -218,7 +217,7 @@ def switch(session: Session, dataset_id: int, model: Embedder) -> int:
     )
     if session.scalar(lacks.limit(1)) is not None:
         raise NotYet
-    _forget_refusals(session, dataset_id)
+    forget_refusals(session, dataset_id)
     dataset.embedding_model, dataset.technique = model.name, Technique.HIGH_QUALITY
     dataset.next_model, dataset.built_to = None, 0
     session.flush()
@@ -260,18 +259,6 @@ def _under_way(
     return dataset
 
 
-def _table(session: Session, model: Embedder) -> Table:
-    """The table of the model's vectors."""
-    if store(session).name == "exact":
-        return cast(Table, ExactVector.__table__)
-    if model.width not in INDEXED:
-        known = ", ".join(map(str, INDEXED))
-        raise UnknownWidth(
-            f"vectors must have a width of {known}, got {model.width} of {model.name}"
-        )
-    return INDEXED[model.width]
-
-
 def _lacks(session: Session, model: Embedder, *, anew: bool) -> ColumnElement[bool]:
     """Of a segment: whether it is to get a vector of the model."""
     if anew:
@@ -279,21 +266,13 @@ def _lacks(session: Session, model: Embedder, *, anew: bool) -> ColumnElement[bo
     return and_(
         Segment.state.in_(_DONE),
         ~_has_vector(session, model),
-        ~exists().where(_refused(model)),
+        ~exists().where(is_refused(model)),
     )
 
 
 def _has_vector(session: Session, model: Embedder) -> ColumnElement[bool]:
-    table = _table(session, model)
+    table = table_of(session, model)
     return exists().where(table.c.segment_id == Segment.id, table.c.model == model.name)
-
-
-def _refused(model: Embedder) -> ColumnElement[bool]:
-    return and_(
-        SegmentRefusal.segment_id == Segment.id,
-        SegmentRefusal.model == model.name,
-        SegmentRefusal.sha256 == Segment.sha256,
-    )
 
 
 def _unchanged(session: Session, batch: Lacking) -> set[int]:
@@ -305,37 +284,6 @@ def _unchanged(session: Session, batch: Lacking) -> set[int]:
         .with_for_update(read=True)
     )
     return {row.id for row in now if row.sha256 == batch.sha256s[row.id]}
-
-
-def _refuse(session: Session, model: Embedder, batch: Lacking, refusals: Mapping[int, str]) -> None:
-    """Note why segments have no vector of the model, and remove the one they may have had."""
-    if not refusals:
-        return
-    table = _table(session, model)
-    session.execute(
-        delete(table).where(table.c.segment_id.in_(refusals), table.c.model == model.name)
-    )
-    new = insert(SegmentRefusal).values(
-        [
-            {"segment_id": i, "model": model.name, "sha256": batch.sha256s[i], "reason": reason}
-            for i, reason in sorted(refusals.items())
-        ]
-    )
-    session.execute(
-        new.on_conflict_do_update(
-            index_elements=["segment_id"],
-            set_={name: new.excluded[name] for name in ("model", "sha256", "reason")},
-        )
-    )
-
-
-def _forget_refusals(session: Session, dataset_id: int) -> None:
-    mine = select(Segment.id).where(Segment.dataset_id == dataset_id)
-    session.execute(
-        delete(SegmentRefusal)
-        .where(SegmentRefusal.segment_id.in_(mine))
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _forget_texts(session: Session, made: Mapping[str, Made], model: Embedder) -> None:
