@@ -107,10 +107,8 @@ def search(
     narrow the search: a document fits if its metadata contains all of the given.
 
     `settings` name the endpoint of models that are not local. While it cannot answer, a hybrid
-    search goes by words alone, and the log says so.
-
-    Reads what the caller's transaction sees, and notes in it, once a minute, that the datasets were
-    searched, unless it may only read. Options and any error end with the search, by a savepoint.
+    search goes by words alone, and the log says so. Reads what the caller's transaction sees and
+    notes in it, once a minute, that the datasets were searched, unless it may only read.
 
     Raises:
         ValueError: the question is empty or too long, limit or offset do not fit, the mode is
