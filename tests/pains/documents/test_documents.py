@@ -99,8 +99,12 @@ def test_an_import_whose_job_fails_says_so(
         _hasten(library)
 
     with library.hub.transaction() as session:
-        [state] = session.execute(text("SELECT * FROM taskhub_kb.segment_import_states")).mappings()
-    assert "no room for the vectors" in str(dict(state)) or "failed" in str(dict(state))
+        state = session.execute(
+            text("SELECT job_id, job_status, shown FROM taskhub_kb.segment_import_states")
+        ).one()
+    assert state.job_status == "failed"
+    assert state.shown == f"failed: job {state.job_id} failed; see `taskhub show {state.job_id}`"
+    assert "no room for the vectors" in library.failure(state.job_id)
 
 
 def _hasten(library: Library) -> None:
