@@ -1,0 +1,1 @@
+"""What the queue tells other systems: metrics, traces, logs, probes, error trackers."""
