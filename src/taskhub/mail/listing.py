@@ -50,15 +50,29 @@ def listing(
     *,
     state: str | None = None,
     doubtful: bool = False,
+    before_id: int | None = None,
     limit: int = 100,
 ) -> list[Shown]:
-    """The newest mails, of one state or all; `doubtful`: those that may have come twice or not at all."""
-    where = "TRUE"
+    """The newest mails, of one state or all; `doubtful`: those that may have come twice or not at all.
+
+    With `before_id` those that come behind that mail in the same list.
+    """
+    where, order = "TRUE", "m.id DESC"
     if state is not None:
-        where += " AND m.state::text = :state"
+        # In the order of the index on both: a state that is rare among many mails is found at once.
+        where += f" AND m.state = CAST(:state AS {settings.kb_schema}.mail_state)"
+        order = "m.created_at DESC, m.id DESC"
     if doubtful:
         where += " AND (m.doubtful_at IS NOT NULL OR m.state = 'sending')"
-    return _read(session, settings, where, state=state, limit=limit)
+    if before_id is not None and state is None:
+        where += " AND m.id < :before_id"
+    elif before_id is not None:
+        where += f"""
+            AND (m.created_at, m.id) < (
+                SELECT b.created_at, b.id FROM {settings.kb_schema}.mail_outbox AS b WHERE b.id = :before_id
+            )
+        """  # noqa: S608 - as below
+    return _read(session, settings, where, order, state=state, before_id=before_id, limit=limit)
 
 
 def one(session: Session, settings: Settings, mail_id: int) -> Shown:
@@ -67,13 +81,15 @@ def one(session: Session, settings: Settings, mail_id: int) -> Shown:
     Raises:
         UnknownMail: there is none.
     """
-    found = _read(session, settings, "m.id = :mail_id", mail_id=mail_id, limit=1)
+    found = _read(session, settings, "m.id = :mail_id", "m.id", mail_id=mail_id, limit=1)
     if not found:
         raise UnknownMail(f"mail {mail_id} does not exist; see `taskhub mail ls`")
     return found[0]
 
 
-def _read(session: Session, settings: Settings, where: str, **given: Any) -> list[Shown]:
+def _read(
+    session: Session, settings: Settings, where: str, order: str, **given: Any
+) -> list[Shown]:
     rows = session.execute(
         text(f"""
             SELECT m.id, m.kind, m.state::text AS state, m.recipient, m.subject, m.error, m.language,
@@ -82,7 +98,7 @@ def _read(session: Session, settings: Settings, where: str, **given: Any) -> lis
             FROM {settings.kb_schema}.mail_outbox AS m
             LEFT JOIN {settings.schema}.procrastinate_jobs AS j ON j.id = m.job_id
             WHERE {where}
-            ORDER BY m.id DESC
+            ORDER BY {order}
             LIMIT :limit
         """),  # noqa: S608 - the schemas' names are checked by Settings, the rest is ours
         {name: value for name, value in given.items() if value is not None},
