@@ -72,13 +72,7 @@ def chart(
     Raises:
         ValueError: there are more series than colours, or one has not a value for each label.
     """
-    if len(series) > MOST_SERIES:
-        raise ValueError(f"series must be {MOST_SERIES} at most, got {len(series)}")
-    for one in series:
-        if len(one.values) != len(labels):
-            raise ValueError(
-                f"values of {one.name!r} must be as many as labels, got {len(one.values)} for {len(labels)}"
-            )
+    _check(series, labels)
     top = default_top(max((_known(one.values) for one in series), default=0.0))
     return Markup(
         '<figure class="chart"><figcaption>{title}</figcaption>{legend}'
@@ -93,6 +87,16 @@ def chart(
         lines=Markup("").join(_line(number, one, top) for number, one in enumerate(series)),
         table=_table(series, labels, data, when, show),
     )
+
+
+def _check(series: Sequence[Series], labels: Sequence[str]) -> None:
+    if len(series) > MOST_SERIES:
+        raise ValueError(f"series must be {MOST_SERIES} at most, got {len(series)}")
+    for one in series:
+        if len(one.values) != len(labels):
+            raise ValueError(
+                f"values of {one.name!r} must be as many as labels, got {len(one.values)} for {len(labels)}"
+            )
 
 
 def bar(value: float | None, most: float, *, title: str) -> Markup:
