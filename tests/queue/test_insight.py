@@ -17,6 +17,7 @@ from taskhub import Context, Hub, Status, db
 from taskhub.cli import look
 from taskhub.queue import horizon, insight, sql
 from taskhub.queue.filters import JobFilter
+from taskhub.queue.insight import listing, totals
 from taskhub.queue.states import JobDetail, Page, TaskCount
 
 
@@ -138,8 +139,8 @@ def test_an_empty_queue_has_one_empty_page(hub: Hub) -> None:
 def test_a_search_that_finds_nothing_stops_in_time_and_can_be_continued(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(insight, "FIRST_IDS", 10)
-    monkeypatch.setattr(insight, "QUICK_SECONDS", 0.0)  # ever narrower, as on a slow server
+    monkeypatch.setattr(listing, "FIRST_IDS", 10)
+    monkeypatch.setattr(listing, "QUICK_SECONDS", 0.0)  # ever narrower, as on a slow server
     history(hub, 100)
     history_of_one = JobFilter(tasks=("rare",))
 
@@ -174,7 +175,7 @@ def test_the_runs_of_the_last_hour_are_counted_without_reading_the_older_ones(hu
 def test_counting_stops_where_there_are_very_many(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(insight, "MOST_RUNS", 100)
+    monkeypatch.setattr(totals, "MOST_RUNS", 100)
     history(hub, 100, age="1 minute")
     exact = insight.counts(hub)
     history_of_more = insight.counts(hub, since=timedelta(seconds=1))

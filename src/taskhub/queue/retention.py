@@ -45,6 +45,7 @@ class Pruned:
         jobs: dead letters, and jobs that were cancelled or aborted.
         workers: lines of the registry that no run in the history points at.
         unique_keys: those that keep no job out any more.
+        audit: changes of longer than `audit_days` ago.
     """
 
     partitions: int = 0
@@ -57,13 +58,14 @@ class Pruned:
     overlaps: int = 0
     workers: int = 0
     unique_keys: int = 0
+    audit: int = 0
 
 
 Progress = Callable[[Pruned], None]
 
 
 def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) -> Pruned:
-    """Delete what is older than `history_days` and `dead_letter_days`, or count it.
+    """Delete what is older than `history_days`, `dead_letter_days` and `audit_days`, or count it.
 
     Takes a connection of its own, in no transaction of the caller's. `progress` hears the numbers so
     far after every step. Broken off anywhere, the next call goes on. In a dry run a partition that
@@ -88,6 +90,7 @@ def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) 
         run.drop_partitions()
         run.delete("prune_workers", "workers")
         run.delete("prune_keys", "unique_keys")
+        run.delete("prune_audit", "audit")
     return done
 
 
@@ -122,6 +125,7 @@ class _Run:
         self._ages = {
             "history_seconds": hub.settings.history_days * DAY_SECONDS,
             "dead_letter_seconds": hub.settings.dead_letter_days * DAY_SECONDS,
+            "audit_seconds": hub.settings.audit_days * DAY_SECONDS,
         }
 
     def delete(self, statement: str, what: str) -> None:

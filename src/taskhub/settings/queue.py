@@ -41,5 +41,8 @@ class QueueSettings:
     history_days: float = number(30.0, above=0, at_most=36500)
     # Above it, the server's clock minus the setting is no date any more.
     dead_letter_days: float = number(90.0, above=0, at_most=36500)
+    # As above.
+    audit_days: float = number(365.0, above=0, at_most=36500)
+    question_seconds: float = number(5.0, above=0)
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
     secret_keys_file: Path | None = None
