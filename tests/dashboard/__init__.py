@@ -1,0 +1,1 @@
+"""The dashboard, asked over ASGI on a real database."""

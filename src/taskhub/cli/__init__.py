@@ -12,7 +12,7 @@ from taskhub.cli.options import Asked, Verbs
 
 # Which file holds which verb: only the one that is asked for is loaded.
 VERBS = {
-    "up": "up", "worker": "worker", "demo": "demo",
+    "up": "up", "worker": "worker", "dashboard": "dashboard", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
     "why": "why", "doctor": "watch", "alerts": "watch", "stats": "watch",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskhub import embedded, migrations
+from taskhub.cli.dashboard import beside_if_possible
 from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.worker import announce, set_up_logs, work
 
@@ -12,9 +13,9 @@ from taskhub.cli.worker import announce, set_up_logs, work
 @verb("up", examples=("taskhub up", "taskhub up -A shop:hub"))
 @click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Jobs at once.")
 def up(asked: Asked, concurrency: int | None) -> None:
-    """Start the embedded Postgres if no database is named, migrate, and run a worker for all queues.
+    """Start the embedded Postgres if no database is named, migrate, run a worker and the dashboard.
 
-    Ctrl-C ends all of it; the embedded Postgres is stopped too.
+    The worker serves all queues. Ctrl-C ends all of it; the embedded Postgres is stopped too.
     """
     set_up_logs("info", None)
     hub, app = asked.hub(embedded=True, concurrency=concurrency)
@@ -24,7 +25,8 @@ def up(asked: Asked, concurrency: int | None) -> None:
         for line in report.left_out:
             say(f"warning: {line}")
         announce(hub, app, None)
-        work(hub.worker(name="up", signals=True))
+        with beside_if_possible(hub):
+            work(hub.worker(name="up", signals=True))
     finally:
         hub.close()
         if owns:

@@ -1,1 +1,6 @@
-"""The web dashboard: one screen a file under pages/, on the queries of queue.insight."""
+"""The dashboard: screens over what the queue and its tasks hold, as an ASGI app."""
+
+from taskhub.dashboard.app import create
+from taskhub.dashboard.visit import Person
+
+__all__ = ["Person", "create"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from taskhub.settings.dashboard import DashboardSettings, check_dashboard
 from taskhub.settings.kinds import BadSetting, check
 from taskhub.settings.knowledge import KnowledgeSettings
 from taskhub.settings.mail import MailSettings, check_brand
@@ -18,12 +19,13 @@ SECRETS = frozenset(
         "notice_webhook_url",
         "notice_webhook_secret",
         "notice_apprise_urls",
+        "dashboard_secret",
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
+class Settings(DashboardSettings, SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
     """What can be set: by flag, else TASKHUB_*, else pyproject.toml or taskhub.toml, else the default."""
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -32,6 +34,7 @@ class Settings(SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
         check(self)
         check_notices(self)
         check_brand(self)
+        check_dashboard(self)
         for name in ("schema", "kb_schema"):
             # The name goes into SQL text and into search_path, unquoted.
             if not getattr(self, name).isidentifier() or not getattr(self, name).islower():
