@@ -34,8 +34,11 @@ class Report:
     left_out: tuple[str, ...]
 
 
-def upgrade(engine: Engine, settings: Settings) -> Report:
-    """Migrate in one transaction of its own; vectors get their index only where pgvector can be had."""
+def upgrade(engine: Engine, settings: Settings, *, queue_only: bool = False) -> Report:
+    """Migrate in one transaction of its own; vectors get their index only where pgvector can be had.
+
+    With `queue_only` nothing but the queue's schema is made, and no extension.
+    """
     from alembic import command
 
     with engine.connect() as connection:
@@ -43,11 +46,12 @@ def upgrade(engine: Engine, settings: Settings) -> Report:
         refusal = _vector_refusal(connection, settings)
         connection.rollback()
         with _prepared(connection, settings):
-            for branch in ("queue", "kb", *(["vectors"] if refusal is None else [])):
+            rest = () if queue_only else ("kb", *(["vectors"] if refusal is None else []))
+            for branch in ("queue", *rest):
                 command.upgrade(_config(settings, connection), f"{branch}@head")
         after = heads(connection, settings)
         left_out = [_how_to_adopt(s) for s in _not_adopted(connection, settings)]
-    if refusal is not None:
+    if refusal is not None and not queue_only:
         left_out.append(f"vectors are compared one and all, without an index: {refusal}")
     return Report(before, after, tuple(left_out))
 

@@ -4,14 +4,16 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from taskhub.cli import main
+from tests.cli.terminals import Terminal
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Open = Callable[..., Terminal]
 
 SHOP = """
 from taskhub import Backoff, Context, Fail, Hub
@@ -85,3 +87,18 @@ def command(
         return subprocess.CompletedProcess(arguments, code, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def terminal(project: Path, database: str) -> Iterator[Open]:
+    """Opens terminals in which a command runs in the project, on the test's own database."""
+    opened: list[Terminal] = []
+
+    def run(*arguments: str, **variables: str) -> Terminal:
+        told = {"TASKHUB_DATABASE_URL": database, **variables}
+        opened.append(Terminal(arguments, project, **told))
+        return opened[-1]
+
+    yield run
+    for one in opened:
+        one.close()

@@ -1,106 +1,19 @@
 """The command line at a real terminal: colours, questions, Ctrl-C, and the second signal of a worker."""
 
-import os
-import pty
 import re
-import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from taskhub import db
 from tests import waiting
-from tests.cli.conftest import SHOP, Run
+from tests.cli.conftest import Open, Run
+from tests.cli.terminals import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60.0
 CTRL_C = b"\x03"
 ESCAPE = "\x1b["
-
-
-class Terminal:
-    """A process whose stdin, stdout and stderr are one terminal."""
-
-    def __init__(self, arguments: tuple[str, ...], folder: Path, **variables: str) -> None:
-        self._end, other = pty.openpty()
-        kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "taskhub", *arguments],
-            cwd=folder,
-            env=kept | {"TERM": "xterm-256color"} | variables,
-            stdin=other, stdout=other, stderr=other,
-            start_new_session=True,
-            preexec_fn=_take_terminal,  # noqa: PLW1509 - one system call, which takes no lock
-        )  # fmt: skip
-        os.close(other)
-        self.shown = ""
-
-    def shows(self, text: str) -> None:
-        """Read until the text is on the screen."""
-        waiting.until(lambda: text in self._read(), f"showing {text}", seconds=PATIENCE_SECONDS)
-
-    def types(self, keys: bytes) -> None:
-        os.write(self._end, keys)
-
-    def ends(self) -> int:
-        """The exit code; what it showed until then is read."""
-        waiting.until(
-            lambda: self._read() is not None and self.process.poll() is not None,
-            "the end",
-            seconds=PATIENCE_SECONDS,
-        )
-        self._read()
-        return self.process.returncode
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._end)
-
-    def _read(self) -> str:
-        while select.select([self._end], [], [], 0.01)[0]:
-            try:
-                data = os.read(self._end, 4096)
-            except OSError:  # what Linux says when the other end is closed
-                break
-            if not data:
-                break
-            self.shown += data.decode()
-        return self.shown
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database: str) -> Iterator[Open]:
-    """Opens terminals in which a command runs on the test's own database."""
-    (tmp_path / "shop.py").write_text(SHOP)
-    (tmp_path / "taskhub.toml").write_text('app = "shop:hub"\n')
-    opened: list[Terminal] = []
-
-    def run(*arguments: str, **variables: str) -> Terminal:
-        opened.append(
-            Terminal(arguments, tmp_path, **{"TASKHUB_DATABASE_URL": database, **variables})
-        )
-        return opened[-1]
-
-    yield run
-    for one in opened:
-        one.close()
 
 
 def dead_letters(url: str, jobs: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import Any
@@ -21,7 +22,8 @@ VERBS = {
     "embedding": "embedding", "app": "apps", "annotation": "annotations", "clean": "cleaning",
     "mail": "mail",
     "drain": "fleet", "rescue": "fleet",
-    "config": "system", "version": "system",
+    "config": "system", "version": "system", "completion": "completion",
+    "top": "top", "tail": "tail", "bench": "bench",
 }  # fmt: skip
 
 
@@ -39,6 +41,18 @@ class LazyVerbs(Verbs):
         module = importlib.import_module(f"taskhub.cli.{VERBS[cmd_name]}")
         found: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; of an unknown verb it also says which ones were probably meant."""
+        # Click would look among the verbs that are loaded, and none is.
+        name = args[0]
+        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
+            close = difflib.get_close_matches(name, VERBS)
+            told = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise click.UsageError(f"no such command {name!r}{told}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from taskhub.cli.errors import PARTLY
+from taskhub.cli.live_names import hint
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -90,6 +91,8 @@ def retry_failed(
     )
     preview = actions.preview_failed(hub, wanted, limit=limit)
     say(f"{preview.jobs} failed jobs match")
+    if not preview.jobs:
+        hint(hub, queues=queues, tasks=tasks)
     for line in preview.samples:
         why = visible(f"{line.error_class}: {line.error_message}"[:100])
         say(f"  {line.id}  {line.task}  {line.queue}  {why}")

@@ -10,6 +10,7 @@ import click
 
 from taskhub import migrations
 from taskhub.cli.errors import UNHEALTHY, masked
+from taskhub.cli.live_names import hint
 from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
     Column,
@@ -217,6 +218,8 @@ def ls(
     hub, _ = asked.hub(tasks=False)
     wanted = JobFilter(queues=queues, tasks=tasks, statuses=states, since=since, error=error)
     page = insight.page(hub, wanted, limit=limit, before_id=before_id)
+    if not page.jobs:
+        hint(hub, queues=queues, tasks=tasks)
     hub.close()
     write_rows(asked, page.jobs, JOBS)
     if page.before_id is not None and len(page.jobs) < limit:

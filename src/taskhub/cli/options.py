@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from taskhub import app as apps
 from taskhub import settings as settings_module
@@ -138,12 +139,27 @@ def _global_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
+class Name(click.types.StringParamType):
+    """A text that names something; Tab completes it out of the database."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        from taskhub.cli import live_names
+
+        return live_names.complete(ctx, param, incomplete)
+
+
 class Verb(click.Command):
     """A command with the global options, whose help begins with examples."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        for parameter in self.params:
+            if parameter.type is click.STRING:
+                parameter.type = Name()
         self.params.extend(_global_options())
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,12 +9,15 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskhub.cli.options import Asked
 from taskhub.queue.why.words import span
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 STYLES = {
     "failed": "red", "lost": "red", "aborted": "red", "error": "red", "unhealthy": "bold red",
@@ -83,6 +86,34 @@ def write_object(asked: Asked, item: Any, *, key: str = "id", table: str | None 
     else:
         for name, value in values.items():
             click.echo(f"{name}\t{_plain(value)}")
+
+
+class Lines:
+    """Rows that are written one by one, as they come: no table, whose widths need an end."""
+
+    def __init__(self, asked: Asked, columns: Sequence[Column], *, key: str) -> None:
+        self._kind = _format(asked)
+        self._columns = columns
+        self._key = key
+        self._colors = asked.colors(sys.stdout)
+        if self._kind == "tsv":
+            click.echo("\t".join(column.name for column in columns))
+
+    def write(self, row: Any, told: Callable[[], str]) -> None:
+        """One row; people get what `told` makes of it."""
+        item = _mapping(row)
+        if self._kind == "table":
+            text = told()
+        elif self._kind == "tsv":
+            text = "\t".join(_plain(item[column.name]) for column in self._columns)
+        else:
+            text = _plain(item[self._key]) if self._kind == "ids" else _json(item)
+        click.echo(text, color=True)
+
+    def styled(self, text: str, style: str) -> str:
+        """`text` in a style of STYLES, where colour is wanted."""
+        *bold, color = style.split() or [""]
+        return click.style(text, fg=color, bold=bool(bold)) if self._colors and color else text
 
 
 def table(asked: Asked, rows: Iterable[Any], columns: Sequence[Column]) -> str:
@@ -173,13 +204,12 @@ def _table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column])
     )
 
 
-def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column]) -> str:
+def rich_grid(rows: Iterable[Any], columns: Sequence[Column]) -> RichTable:
+    """A table as it is drawn at a terminal."""
     # Loaded here, because most commands in scripts never print a table.
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    colors = asked.colors(sys.stdout)
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         grid.add_column(
@@ -188,16 +218,23 @@ def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Col
             no_wrap=not column.wide,
             overflow="fold" if column.wide else "ellipsis",
         )
-    for item in items:
+    for item in map(_mapping, rows):
         cells = []
         for column in columns:
             value = item[column.name]
             text = visible(column.show(value)) if column.show is not None else _plain(value)
             cells.append(Text(text, style=STYLES.get(text, "")))
         grid.add_row(*cells)
+    return grid
+
+
+def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column]) -> str:
+    from rich.console import Console
+
+    colors = asked.colors(sys.stdout)
     console = Console(
         force_terminal=colors, no_color=not colors, highlight=False, emoji=False, markup=False
     )
     with console.capture() as captured:
-        console.print(grid)
+        console.print(rich_grid(items, columns))
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))

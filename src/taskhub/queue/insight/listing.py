@@ -28,6 +28,11 @@ def jobs(
     return page(hub, wanted, limit=limit, before_id=before_id).jobs
 
 
+def running(hub: Hub, *, limit: int = 50) -> list[JobLine]:
+    """Jobs that run, the longest first, without the errors of earlier attempts."""
+    return [JobLine(**row) for row in asking.rows(hub, "list_running", limit=limit)]
+
+
 def page(
     hub: Hub,
     wanted: JobFilter | None = None,

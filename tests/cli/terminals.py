@@ -1,0 +1,76 @@
+"""A real terminal in which a command runs, as a person sees it."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from tests import waiting
+
+PATIENCE_SECONDS = 60.0
+
+
+class Terminal:
+    """A process whose stdin, stdout and stderr are one terminal."""
+
+    def __init__(self, arguments: tuple[str, ...], folder: Path, **variables: str) -> None:
+        self._end, other = pty.openpty()
+        kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "taskhub", *arguments],
+            cwd=folder,
+            env=kept | {"TERM": "xterm-256color"} | variables,
+            stdin=other, stdout=other, stderr=other,
+            start_new_session=True,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - one system call, which takes no lock
+        )  # fmt: skip
+        os.close(other)
+        self.shown = ""
+
+    def shows(self, text: str) -> None:
+        """Read until the text is on the screen."""
+        waiting.until(lambda: text in self._read(), f"showing {text}", seconds=PATIENCE_SECONDS)
+
+    def types(self, keys: bytes) -> None:
+        os.write(self._end, keys)
+
+    def resize(self, lines: int, columns: int) -> None:
+        """Make the window so large; the process is told by the signal for it."""
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self._end, termios.TIOCSWINSZ, size)
+
+    def ends(self) -> int:
+        """The exit code; what it showed until then is read."""
+        waiting.until(
+            lambda: self._read() is not None and self.process.poll() is not None,
+            "the end",
+            seconds=PATIENCE_SECONDS,
+        )
+        self._read()
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._end)
+
+    def _read(self) -> str:
+        while select.select([self._end], [], [], 0.01)[0]:
+            try:
+                data = os.read(self._end, 4096)
+            except OSError:  # what Linux says when the other end is closed
+                break
+            if not data:
+                break
+            self.shown += data.decode(errors="replace")
+        return self.shown
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
