@@ -39,5 +39,7 @@ BEGIN
     RETURNING
         j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
         j.attempts, j.claim, j.lost, j.scheduled_at, j.version,
-        j.expires_at <= clock_timestamp(), coalesce(j.place, j.id);
+        j.expires_at <= clock_timestamp(), coalesce(j.place, j.id),
+        extract(epoch FROM clock_timestamp() - greatest(j.deferred_at, j.scheduled_at))::double precision,
+        j.trace;
 END $$

@@ -62,7 +62,9 @@ BEGIN
                 placed.fits, j.limit_key, j.fair_key, ROW(
                     j.id, j.queue_name, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text,
                     j.attempts, j.claim, j.lost, j.scheduled_at, j.version,
-                    j.expires_at <= clock_timestamp(), coalesce(j.place, j.id)
+                    j.expires_at <= clock_timestamp(), coalesce(j.place, j.id),
+                    extract(epoch FROM clock_timestamp() - greatest(j.deferred_at, j.scheduled_at))::double precision,
+                    j.trace
                 )::claimed_job AS job
         LOOP
             IF _row.fits THEN
@@ -86,6 +88,6 @@ BEGIN
     RETURN NEXT ROW(
         NULL, NULL, NULL, NULL, NULL, NULL, _rooms::text,
         (_left > 0 AND (_parked >= 2000 OR _limits IS NOT NULL OR _has_more))::integer, NULL, NULL, NULL,
-        NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL
     )::claimed_job;
 END $$

@@ -106,7 +106,7 @@ BEGIN
     INSERT INTO procrastinate_jobs
         (
             id, queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key,
-            at_most, fair_key, tokens, is_strict, version, expires_at
+            at_most, fair_key, tokens, is_strict, version, expires_at, trace
         )
     SELECT
         _stored[job.place], job.queue_name, job.task_name, job.priority, job.lock, job.queueing_lock,
@@ -114,17 +114,19 @@ BEGIN
         coalesce(job.at, clock_timestamp() + make_interval(secs => job.delay_seconds)),
         job.limit_key, job.at_most, job.fair_key, job.tokens, coalesce(job.is_strict, false),
         job.version,
-        coalesce(job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds))
+        coalesce(job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds)),
+        job.trace
     FROM ROWS FROM (
         json_to_recordset(_jobs::json) AS (
             queue_name varchar, task_name varchar, priority integer, lock text, queueing_lock text,
             args text, delay_seconds double precision, at timestamptz, limit_key text, at_most integer,
             fair_key text, tokens integer, is_strict boolean, version integer,
-            expires_seconds double precision, expires_at timestamptz
+            expires_seconds double precision, expires_at timestamptz, trace text
         )
     ) WITH ORDINALITY AS job (
         queue_name, task_name, priority, lock, queueing_lock, args, delay_seconds, at, limit_key,
-        at_most, fair_key, tokens, is_strict, version, expires_seconds, expires_at, place
+        at_most, fair_key, tokens, is_strict, version, expires_seconds, expires_at, trace,
+        place
     )
     WHERE _stored[job.place] IS NOT NULL
     ORDER BY job.place;

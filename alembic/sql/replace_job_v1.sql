@@ -32,6 +32,7 @@ BEGIN
         tokens = job.tokens,
         is_strict = coalesce(job.is_strict, false),
         version = job.version,
+        trace = job.trace,
         expires_at = coalesce(
             job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds)
         ),
@@ -46,7 +47,7 @@ BEGIN
             queue_name varchar, priority integer, lock text, queueing_lock text, args text,
             delay_seconds double precision, at timestamptz, limit_key text, at_most integer,
             fair_key text, tokens integer, is_strict boolean, version integer,
-            expires_seconds double precision, expires_at timestamptz
+            expires_seconds double precision, expires_at timestamptz, trace text
         )
     ) AS job
     WHERE j.id = _job_id

@@ -305,6 +305,6 @@ BEGIN
             'note_upto', _note_upto, 'fair_upto', _fair_upto, 'due_upto', _due_upto, 'next_due_seconds', _next_due,
             'has_more', _has_more OR (_left > 0 AND coalesce(_fair_has_more, false)), 'looked_seconds', _looked, 'swept_seconds', _swept, 'suspect', _suspect
         )::text,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     )::claimed_job;
 END $$

@@ -114,6 +114,7 @@ def _columns(schema: str) -> None:
             ADD COLUMN is_strict boolean NOT NULL DEFAULT false,  -- its lock keeps the order of the ids
             ADD COLUMN version integer,  -- of its task's arguments; NULL is 1
             ADD COLUMN expires_at timestamptz,  -- it never starts after this
+            ADD COLUMN trace text,  -- who deferred it, as traces carry that: a JSON object
             ADD COLUMN place double precision,  -- where it stands in its lane, if not at its id
             ADD COLUMN deferred_at timestamptz NOT NULL DEFAULT now(),
             ADD COLUMN started_at timestamptz,
@@ -124,7 +125,7 @@ def _columns(schema: str) -> None:
             id bigint, queue_name varchar, task_name varchar, priority integer, lock text,
             queueing_lock text, args text, attempts integer, claim integer, lost smallint,
             scheduled_at timestamptz, version integer, is_expired boolean,
-            place double precision
+            place double precision, waited_seconds double precision, trace text
         )
     """)
 
@@ -523,7 +524,7 @@ def downgrade() -> None:
             DROP COLUMN claim, DROP COLUMN lost, DROP COLUMN interrupted, DROP COLUMN gate,
             DROP COLUMN limit_key, DROP COLUMN at_most, DROP COLUMN tokens, DROP COLUMN fair_key,
             DROP COLUMN place,
-            DROP COLUMN is_strict, DROP COLUMN version, DROP COLUMN expires_at,
+            DROP COLUMN is_strict, DROP COLUMN version, DROP COLUMN expires_at, DROP COLUMN trace,
             DROP COLUMN deferred_at, DROP COLUMN started_at, DROP COLUMN finished_at
     """)
 

@@ -210,7 +210,7 @@ def test_a_worker_that_is_asked_takes_no_more_jobs_and_ends_when_its_own_are_don
         assert state(quick, found.id) == "draining"
         until(lambda: draining_since(quick, found.id), "taking no more")
         late = defer()
-        until(lambda: not worker._takes_jobs, "knowing it")
+        until(lambda: not worker.takes_jobs, "knowing it")
         assert statuses([running, late]) == ["doing", "todo"]
         gate.set()
         until(lambda: state(quick, found.id) == "stopped", "the end")

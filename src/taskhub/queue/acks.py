@@ -21,6 +21,8 @@ class Claimed(NamedTuple):
         version: of its arguments; None is 1.
         is_expired: whether it was claimed after the time until which it could start.
         place: where it stood in its lane: its id, or where its fair key's turn put it.
+        waited_seconds: since it was due when it was claimed; None: not known.
+        trace: who deferred it, as a JSON object of the headers that traces are carried in.
     """
 
     id: int
@@ -37,6 +39,8 @@ class Claimed(NamedTuple):
     version: int | None
     is_expired: bool | None
     place: float
+    waited_seconds: float | None = None
+    trace: str | None = None
 
 
 class Succeeded(NamedTuple):

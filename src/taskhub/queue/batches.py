@@ -19,7 +19,6 @@ from taskhub.queue import executors, joblogs, progress, sql
 from taskhub.queue.acks import Ack, Claimed, Stored
 from taskhub.queue.attempts import cut
 from taskhub.queue.batch_task import BatchTask
-from taskhub.queue.events import JobEvent
 from taskhub.queue.item_runs import ItemRun
 from taskhub.queue.items import CallContext
 from taskhub.queue.lease import Registration
@@ -97,10 +96,7 @@ class Call:
         runs, began = self.runs, time.monotonic()
         hooks = context.hub.hooks
         if hooks.wanted("job.started"):
-            hooks.emit_all([
-                JobEvent("job.started", job.id, job.task_name, job.queue_name, job.attempts + 1)
-                for job in (run.job for run in runs)
-            ])  # fmt: skip
+            hooks.emit_all([run.event("job.started") for run in runs])
         read = self.task.read_together([run.job for run in runs])
         return [
             run

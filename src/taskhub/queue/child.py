@@ -187,7 +187,15 @@ class Child:
         joblogs.keep(context, line)
         record = logging.LogRecord(name, level, "", 0, message, None, None)
         record.created = created
-        known = {"job_id": context.job_id, "task": context.task_name, "attempt": context.attempt}
+        known = {
+            "job_id": context.job_id,
+            "task": context.task_name,
+            "queue": context.queue,
+            "attempt": context.attempt,
+            "worker_id": context.worker_id,
+        }
+        if context.trace_id is not None:
+            known["trace_id"] = context.trace_id
         vars(record).update(known)
         logging.getLogger(name).handle(record)
 

@@ -24,7 +24,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from taskhub.queue import executors, frames, joblogs
+from taskhub.queue import executors, frames, joblogs, observers
 from taskhub.queue.acks import Claimed
 from taskhub.queue.attempts import describe
 from taskhub.queue.context import Context, running
@@ -183,13 +183,15 @@ class Child:
             given["worker_id"],
             given["hub_id"],
         )
+        context.traceparent = given["traceparent"]
         task.hub.reporter = self._reporter
         running.set(context)
         self._timeout, self._is_late = given["timeout"], False
         self._context = self._reporting = context
-        answer = task.call(job.args, context)
-        if task.is_async:
-            answer = self._awaited(answer)
+        with observers.inside_child(task.hub.observers, context):
+            answer = task.call(job.args, context)
+            if task.is_async:
+                answer = self._awaited(answer)
         # From here on no signal breaks in: the job is done.
         self._context = None
         most = self._told["max_result_bytes"]

@@ -176,6 +176,7 @@ def _frame(task: Task[..., Any], job: Claimed, context: Context) -> bytes:
         "at": task.function.__module__,
         "worker_id": context.worker_id,
         "hub_id": context.hub_id,
+        "traceparent": context.traceparent,
         "timeout": None,
     }
     if execution is not None:

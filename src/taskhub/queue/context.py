@@ -34,6 +34,7 @@ class Context:
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
         has_reported: whether the task has said how far it is.
+        traceparent: the span that this attempt is, as W3C writes it; None: nobody traces it.
         hidden: what of the job's secrets must not be seen in its log and its errors.
     """
 
@@ -48,6 +49,7 @@ class Context:
     cancelled: bool = False
     has_reported: bool = False
     is_settled: bool = False
+    traceparent: str | None = None
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
@@ -67,6 +69,11 @@ class Context:
     def claims(self) -> list[tuple[int, int]]:
         """Job and claim of whatever runs here: one, or all jobs of a batch task's call."""
         return [(self.job_id, self.claim)]
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that this attempt belongs to, 32 hex digits; None: nobody traces it."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
 
     @property
     def idempotency_key(self) -> str:

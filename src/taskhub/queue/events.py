@@ -33,6 +33,7 @@ class JobEvent:
     Attributes:
         attempt: 1 for the first run, 0 before any.
         duration_seconds: how long the attempt took (task_duration_seconds), where it is over.
+        wait_seconds: how long the job was due when it was claimed, where it was.
         error: what the task raised, where it failed or is retried.
         failure: the same as the history keeps it, with class, message and fingerprint.
     """
@@ -45,6 +46,7 @@ class JobEvent:
     duration_seconds: float | None = None
     error: BaseException | None = None
     failure: Failure | None = None
+    wait_seconds: float | None = None
 
 
 Hook = Callable[[JobEvent], object] | Callable[[JobEvent], Awaitable[object]]

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskhub.queue import sealing, transactional
+from taskhub.queue import observers, sealing, transactional
 from taskhub.queue.acks import Claimed
 from taskhub.queue.arguments import to_json
 from taskhub.queue.attempts import Failure
@@ -106,6 +106,13 @@ async def run(task: Task[..., Any], job: Claimed, context: Context, pools: Pools
     A transactional task gives None: its outcome is stored.
     """
     running.set(context)
+    if context.hub.observers:
+        with observers.attempt(context.hub.observers, job, context):
+            return await _run(task, job, context, pools)
+    return await _run(task, job, context, pools)
+
+
+async def _run(task: Task[..., Any], job: Claimed, context: Context, pools: Pools) -> str | None:
     if task.execution is not None:
         if task.execution.executor == "process":
             if task.parameters.secrets:

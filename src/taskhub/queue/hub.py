@@ -13,7 +13,7 @@ from procrastinate import App
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from taskhub.queue import collector, parting
+from taskhub.queue import collector, observers, parting
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
@@ -23,6 +23,7 @@ from taskhub.queue.defer import Deferrer
 from taskhub.queue.events import EventName, Hook, Hooks, JobEvent
 from taskhub.queue.fairness import Fairness
 from taskhub.queue.limits import Limits
+from taskhub.queue.observers import Observer
 from taskhub.queue.options import DeferOptions
 from taskhub.queue.rows import NewJob
 from taskhub.queue.sessions import OpenSessions
@@ -42,6 +43,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
     Attributes:
         importable_as: module and name under which a child process finds it; None: it is looked for.
         switched: schedules whose expressions are settings.
+        observers: who stands around defers and attempts, in the order in which they came.
     """
 
     importable_as: tuple[str, str] | None = None
@@ -53,6 +55,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         Connections.__init__(self, database_url, settings)
         self.hooks = Hooks()
         self.switched: list[Switched] = []
+        self.observers: list[Observer] = []
         self._sessions = OpenSessions()
 
     @classmethod
@@ -144,6 +147,12 @@ class Hub(Connections, Limits, Fairness, Blueprint):
 
     def insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         """Ids of new jobs, stored in the transaction that `options` names or that is open here."""
+        if self.observers:
+            with observers.deferring(self.observers, jobs) as traced:
+                return self._insert(options, traced)
+        return self._insert(options, jobs)
+
+    def _insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         target = self._target(options, sync=True)
         if target is not None:
             return self._deferrer.insert(target, jobs)
@@ -155,6 +164,12 @@ class Hub(Connections, Limits, Fairness, Blueprint):
 
     async def insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         """As `insert`, also for asynchronous sessions and connections."""
+        if self.observers:
+            with observers.deferring(self.observers, jobs) as traced:
+                return await self._insert_async(options, traced)
+        return await self._insert_async(options, jobs)
+
+    async def _insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
         target = self._target(options, sync=False)
         if target is not None:
             return await self._deferrer.insert_async(target, jobs)

@@ -28,6 +28,7 @@ class Common(NamedTuple):
     version: int | None = None
     expires_seconds: float | None = None
     expires_at: datetime | None = None
+    trace: str | None = None
 
 
 class NewJob(NamedTuple):
@@ -41,6 +42,10 @@ class NewJob(NamedTuple):
     fair_key: str | None = None
     unique_key: str | None = None
     tokens: int | None = None
+
+    def traced(self, trace: str) -> "NewJob":
+        """The same job, carrying who deferred it."""
+        return self._replace(common=self.common._replace(trace=trace))
 
     def due_at(self, at: datetime | None) -> "NewJob":
         """The same job, for another time; None leaves it to its delay, if it has one."""
@@ -85,7 +90,7 @@ def _line_end(common: Common, due: str | None, expires: str | None) -> str:
     until = expires if common.expires_at is None else common.expires_at.isoformat()
     fields = (
         common.queue_name, common.task_name, common.priority, at, common.at_most,
-        common.is_strict or False, common.version, until,
+        common.is_strict or False, common.version, until, common.trace,
     )  # fmt: skip
     return "\t".join(_word(None if field is None else str(field)) for field in fields)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from procrastinate import jobs
 
-from taskhub.queue import acks, executors, joblogs, progress, versions
+from taskhub.queue import acks, canonical, executors, joblogs, progress, versions
 from taskhub.queue.acks import Ack, Claimed, Failed, Returned, Stored, Succeeded
 from taskhub.queue.attempts import Failure, describe
 from taskhub.queue.context import ClaimLost, Context
@@ -136,7 +136,7 @@ class Run:
             self._end_unrun()
             return
         if self.hub.hooks.wanted("job.started"):
-            self.hub.hooks.emit(self._event("job.started"))
+            self.hub.hooks.emit(self.event("job.started"))
         ack: Ack | Stored
         try:
             if job.version != task.stored_version:
@@ -210,30 +210,25 @@ class Run:
     def tell_end(self, ack: Ack | Stored) -> None:
         """Tell the log and the hooks; call it when the outcome is stored."""
         name = _event(ack)
-        if name is None:
-            return
-        is_logged = logger.isEnabledFor(logging.INFO)
-        if not is_logged and not self.hub.hooks.wanted(name):
+        is_wanted = name is not None and self.hub.hooks.wanted(name)
+        is_logged = logger.isEnabledFor(logging.INFO) and canonical.outcome(ack) != "unknown"
+        if not is_logged and not is_wanted:
             self._error = None
             return
         seconds = self._ended - self._began
         if is_logged:
-            known = {
-                "job_id": self.job.id,
-                "task": self.job.task_name,
-                "attempt": self.job.attempts + 1,
-                "task_duration_seconds": round(seconds, 6),
-            }
-            logger.info(name, extra=known)
-        if self.hub.hooks.wanted(name):
+            told = canonical.summary(self.job, self._context, ack, seconds)
+            logger.info(name or f"job.{told['outcome']}", extra=told)
+        if name is not None and is_wanted:
             failure = None if isinstance(ack, Succeeded | Stored) else ack.failure
-            self.hub.hooks.emit(self._event(name, seconds, failure))
+            self.hub.hooks.emit(self.event(name, seconds, failure))
         # Its traceback holds this run, and all that the task had in hand.
         self._error = None
 
-    def _event(
+    def event(
         self, name: EventName, seconds: float | None = None, failure: Failure | None = None
     ) -> JobEvent:
+        """What hooks are told of this attempt."""
         job = self.job
         return JobEvent(
             name,
@@ -244,6 +239,7 @@ class Run:
             seconds,
             self._error,
             failure,
+            job.waited_seconds,
         )
 
 
@@ -274,6 +270,6 @@ def _event(ack: Ack | Stored) -> EventName | None:
         return "job.succeeded"
     if isinstance(ack, Failed):
         return "job.failed" if ack.status == "failed" else "job.cancelled"
-    if ack.outcome == "unknown":
+    if ack.outcome in {"unknown", "interrupted"}:
         return None
     return "job.retried" if ack.outcome == "retried" else "job.snoozed"

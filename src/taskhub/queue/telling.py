@@ -40,5 +40,6 @@ def _event(run: ItemRun) -> JobEvent:
     job = run.job
     seconds = run.seconds
     return JobEvent(
-        "job.succeeded", job.id, job.task_name, job.queue_name, job.attempts + 1, seconds
-    )
+        "job.succeeded", job.id, job.task_name, job.queue_name, job.attempts + 1, seconds,
+        wait_seconds=job.waited_seconds,
+    )  # fmt: skip

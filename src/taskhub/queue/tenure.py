@@ -281,7 +281,7 @@ class Tenure:
         self.pending.add((None, not_run(job)) for job in self._to_start)
         self._to_start.clear()
         outcomes = await asyncio.gather(*(run.interrupt() for run in left))
-        self.pending.add((None, ack) for ack in outcomes)
+        self.pending.add(zip(left, outcomes, strict=True))
         return sum(run.is_stuck for run in left)
 
     async def end(self, connection: psycopg.AsyncConnection[Any], reason: str) -> None:

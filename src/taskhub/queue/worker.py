@@ -16,6 +16,7 @@ import psycopg
 from taskhub import db, migrations
 from taskhub.queue import direct, joblogs, notify, scheduler, stopping
 from taskhub.queue.executors import Pools
+from taskhub.queue.pulse import Pulse
 from taskhub.queue.shares import check_weights
 from taskhub.queue.tenure import PREPARED, Tenure
 from taskhub.queue.terms import Terms
@@ -42,6 +43,7 @@ class Worker:
         abandoned: threads that were still running when the drain was over; their jobs were given
             back, so the process must end at once; coroutines that were left behind count too.
         is_clogged: whether it ended because of `max_overdue_threads`.
+        pulse: how its loop is.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Worker:
         self.abandoned = 0
         self.is_clogged = False
         self._signals = signals and threading.current_thread() is threading.main_thread()
+        self.pulse = Pulse(self)
         self._wake = asyncio.Event()
         self._stopping = False
         self._is_asked_to_drain = False
@@ -156,6 +159,7 @@ class Worker:
 
     async def _work(self, connection: psycopg.AsyncConnection[Any]) -> None:
         while True:
+            began = self.pulse.beat()
             self._wake.clear()  # before the claim: what comes during it wakes us again
             self._end_if_clogged()
             try:
@@ -164,19 +168,21 @@ class Worker:
                     self._tenure = await Tenure.begin(self._terms, connection)
                 # A connection that gives no answer within a lease is as good as broken.
                 async with asyncio.timeout(max(self.hub.settings.lease_seconds, 5.0)):
-                    if not self._takes_jobs:
+                    if not self.takes_jobs:
                         await self._tenure.standing.tell_drain(connection)
-                    answer = await self._tenure.turn(connection, takes_jobs=self._takes_jobs)
+                    answer = await self._tenure.turn(connection, takes_jobs=self.takes_jobs)
             except (psycopg.Error, TimeoutError) as error:
                 connection = await self._after(error, connection)
                 continue
+            self.pulse.turned(began)
             if self._is_over(answer):
                 break
             await self._rest(answer)
         await self._leave(connection)
 
     @property
-    def _takes_jobs(self) -> bool:
+    def takes_jobs(self) -> bool:
+        """Whether it claims jobs: it neither drains nor ends."""
         return not self._stopping and not self._is_asked_to_drain
 
     def _end_if_clogged(self) -> None:
@@ -190,7 +196,9 @@ class Worker:
         self, error: Exception, connection: psycopg.AsyncConnection[Any]
     ) -> psycopg.AsyncConnection[Any]:
         """A connection to go on with; whatever the server refuses, the other jobs go on."""
-        if connection.closed or isinstance(error, TimeoutError):
+        is_lost = connection.closed or isinstance(error, TimeoutError)
+        self.pulse.failed(is_lost=is_lost)
+        if is_lost:
             logger.warning("database lost", extra={"error": str(error)})
             return await self._reconnect(connection)
         if isinstance(error, PREPARED):
@@ -222,9 +230,9 @@ class Worker:
         if answer is not None and answer.claimed:
             tenure.must_sweep = False
         has_more = answer is not None and (answer.is_full or tenure.must_sweep)
-        if has_more and self._takes_jobs and tenure.slots():
+        if has_more and self.takes_jobs and tenure.slots():
             return
-        if tenure.suspect_waits and self._takes_jobs and not tenure.is_busy:
+        if tenure.suspect_waits and self.takes_jobs and not tenure.is_busy:
             return
         alarm = asyncio.get_running_loop().call_later(self._rest_seconds(answer), self._wake.set)
         await self._wake.wait()
@@ -256,6 +264,7 @@ class Worker:
             try:
                 connection = await direct.connect(self._conninfo)
             except psycopg.OperationalError:
+                self.pulse.beat()
                 if self._tenure.standing.is_lost:
                     self._tenure.stop_work()  # others may take the jobs from now on
                 if self._stopping and time.monotonic() >= (self._drain_deadline or 0):

@@ -9,6 +9,7 @@ from taskhub.settings.knowledge import KnowledgeSettings
 from taskhub.settings.mail import MailSettings, check_brand
 from taskhub.settings.queue import QueueSettings
 from taskhub.settings.system import SystemSettings, check_notices
+from taskhub.settings.telemetry import TelemetrySettings, check_buckets
 
 # Never shown: `config show` and every error print stars for them.
 SECRETS = frozenset(
@@ -20,12 +21,20 @@ SECRETS = frozenset(
         "notice_webhook_secret",
         "notice_apprise_urls",
         "dashboard_secret",
+        "sentry_dsn",
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DashboardSettings, SystemSettings, MailSettings, KnowledgeSettings, QueueSettings):
+class Settings(
+    TelemetrySettings,
+    DashboardSettings,
+    SystemSettings,
+    MailSettings,
+    KnowledgeSettings,
+    QueueSettings,
+):
     """What can be set: by flag, else TASKHUB_*, else pyproject.toml or taskhub.toml, else the default."""
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -33,6 +42,7 @@ class Settings(DashboardSettings, SystemSettings, MailSettings, KnowledgeSetting
     def __post_init__(self) -> None:
         check(self)
         check_notices(self)
+        check_buckets(self)
         check_brand(self)
         check_dashboard(self)
         for name in ("schema", "kb_schema"):

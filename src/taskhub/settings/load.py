@@ -83,7 +83,8 @@ def _convert(raw: Any, wanted: Any) -> Any:
         origin = typing.get_origin(wanted)
     if origin is tuple:
         items = raw.split(",") if isinstance(raw, str) else raw
-        return tuple(str(item).strip() for item in items if str(item).strip())
+        kind = typing.get_args(wanted)[0]
+        return tuple(kind(str(item).strip()) for item in items if str(item).strip())
     if wanted is Path:
         return Path(raw).expanduser()
     if (

@@ -6,6 +6,6 @@ COPY {schema}.procrastinate_jobs
     (
         id, args, lock, limit_key, fair_key, tokens, queue_name, task_name, priority,
         scheduled_at, at_most,
-        is_strict, version, expires_at
+        is_strict, version, expires_at, trace
     )
 FROM STDIN WITH (ENCODING 'UTF8')

@@ -6,7 +6,7 @@
 INSERT INTO {schema}.procrastinate_jobs
     (
         queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, limit_key, at_most,
-        fair_key, tokens, is_strict, version, expires_at
+        fair_key, tokens, is_strict, version, expires_at, trace
     )
 SELECT
     job.queue_name,
@@ -22,7 +22,8 @@ SELECT
     job.tokens,
     coalesce(job.is_strict, false),
     job.version,
-    coalesce(job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds))
+    coalesce(job.expires_at, clock_timestamp() + make_interval(secs => job.expires_seconds)),
+    job.trace
 FROM ROWS FROM (
     json_to_recordset(%(jobs)s::text::json) AS (
         queue_name varchar,
@@ -40,7 +41,8 @@ FROM ROWS FROM (
         is_strict boolean,
         version integer,
         expires_seconds double precision,
-        expires_at timestamptz
+        expires_at timestamptz,
+        trace text
     )
 ) WITH ORDINALITY AS job
 ORDER BY job.ordinality

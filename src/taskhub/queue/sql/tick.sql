@@ -3,7 +3,7 @@
 -- The last row has no id: its args are a JSON object with what else there is to know.
 SELECT
     t.id, t.queue_name, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.attempts, t.claim,
-    t.lost, t.scheduled_at, t.version, t.is_expired, t.place
+    t.lost, t.scheduled_at, t.version, t.is_expired, t.place, t.waited_seconds, t.trace
 FROM {schema}.tick_v1(
     %(worker_id)s::bigint,
     %(done_ids)s::bigint[],
