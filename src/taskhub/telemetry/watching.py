@@ -1,0 +1,66 @@
+"""What is switched on around a worker of the command line, by its options and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from taskhub.queue import Worker
+
+
+class ExtraMissing(RuntimeError):
+    """What was asked for needs a library that is not installed; the message says which extra has it."""
+
+
+class NoAddress(RuntimeError):
+    """The address for the probes cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """Where a worker answers probes; port 0 is whichever is free."""
+
+    host: str
+    port: int
+
+
+@asynccontextmanager
+async def watched(
+    worker: Worker, probing: Probing | None, say: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Serve the probes and the metrics of a worker meanwhile, on its own loop.
+
+    Raises:
+        ExtraMissing: probes need taskhub[prometheus,dashboard].
+        NoAddress: another program has the port, or the host is none of this machine's.
+    """
+    async with AsyncExitStack() as stack:
+        if probing is not None:
+            await _probe(stack, worker, probing, say)
+        yield
+
+
+async def _probe(
+    stack: AsyncExitStack, worker: Worker, probing: Probing, say: Callable[[str], None]
+) -> None:
+    try:
+        from taskhub.telemetry import cluster, probes, worker_metrics
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"probes need {error.name}; run `pip install 'taskhub[prometheus,dashboard]'`"
+        ) from error
+    metrics = worker_metrics.WorkerMetrics(worker.hub)
+    metrics.watch(worker)
+    of_cluster = cluster.ClusterCollector(worker.hub)
+    stack.callback(of_cluster.close)
+    registries = {"/metrics": metrics.registry, "/metrics/cluster": cluster.alone(of_cluster)}
+    app = probes.app_of(worker, registries)
+    try:
+        address = await stack.enter_async_context(probes.serving(app, probing.host, probing.port))
+    except OSError as error:
+        raise NoAddress(
+            f"probes cannot be served on {probing.host}:{probing.port}: {error}"
+        ) from error
+    host, port = address
+    say(f"probes and metrics: http://{f'[{host}]' if ':' in host else host}:{port}")
