@@ -33,6 +33,7 @@ def create(
     *,
     can: Can | None = None,
     anonymous: Role = "none",
+    without_users: Role = "none",
 ) -> Starlette:
     """An app that shows `hub`; mount it wherever you like: it finds its own path by root_path.
 
@@ -46,11 +47,12 @@ def create(
         can: judges each request in place of our own users: given the request and the route, which
             has a `name` ("jobs.retry"), a `role` and a `method`. May be a coroutine function.
         anonymous: the role of whoever has not logged in.
+        without_users: the role of everybody while there are no users; see `taskhub dashboard users`.
 
     Raises:
         BadAddress: a database url is none.
     """
-    house = _house(hub, settings or hub.settings, can, anonymous)
+    house = _house(hub, settings or hub.settings, can, (anonymous, without_users))
     app = Starlette(
         routes=[*_static(), *_declared(house)],
         middleware=[Middleware(Fence, hosts=house.settings.dashboard_hosts)],
@@ -62,17 +64,19 @@ def create(
     return app
 
 
-def _house(hub: Hub, settings: Settings, can: Can | None, anonymous: Role) -> House:
+def _house(hub: Hub, settings: Settings, can: Can | None, roles: tuple[Role, Role]) -> House:
     reading = reader(hub, settings)
     return House(
-        hub=hub,
+        hub=reading if settings.dashboard_read_only else hub,
+        accounts=hub,
         reader=reading,
         settings=settings,
         routes=PAGES,
-        anonymous=anonymous,
+        anonymous=roles[0],
+        without_users=roles[1],
         can=can,
         read_only=settings.dashboard_read_only,
-        seals=Seals((settings.dashboard_secret or secrets.token_hex(32)).encode()),
+        seals=Seals(secrets.token_bytes(32)),
         pulse=Pulse(reading),
     )
 

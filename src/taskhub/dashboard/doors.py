@@ -13,10 +13,11 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from taskhub.dashboard import words
+from taskhub.dashboard import sessions, users, words
 from taskhub.dashboard.house import House
 from taskhub.dashboard.roles import covers
 from taskhub.dashboard.routing import Route
+from taskhub.dashboard.users import Session
 from taskhub.dashboard.visit import SAID_COOKIE, SAID_SECONDS, Person, Visit
 
 VISIT_COOKIE = "taskhub_visit"
@@ -29,6 +30,10 @@ def guarded(house: House, route: Route) -> Callable[[Request], Awaitable[Respons
     """The endpoint of a route: everything that must hold is asked before it runs."""
 
     async def answer(request: Request) -> Response:
+        if not house.is_sealed:
+            secret = house.settings.dashboard_secret
+            house.seals = await run_in_threadpool(users.seals, house.accounts, secret)
+            house.is_sealed = True
         visit = visit_of(house, route, request)
         refusal = _cross_site(request) if route.method == "POST" else None
         if refusal is None and route.method == "POST" and route.token:
@@ -37,11 +42,31 @@ def guarded(house: House, route: Route) -> Callable[[Request], Awaitable[Respons
                 refusal = "the form carried no token of this visitor; load the page again"
         if refusal is not None:
             return PlainTextResponse(f"refused: {refusal}\n", status_code=403)
-        if not await _may(visit):
+        await _recognise(visit)
+        if route.name not in visit.allowed:
             return _turned_away(visit)
         return _sealed(visit, await _run(visit))
 
     return answer
+
+
+async def _recognise(visit: Visit) -> None:
+    """Find out who it is and what they may."""
+    house, request = visit.house, visit.request
+    if visit.route.name == "csp":
+        visit.allowed = frozenset({"csp"})
+        return
+    if house.can is None:
+        visit.who = await run_in_threadpool(sessions.person, house, request)
+        visit.allowed = frozenset(r.name for r in house.routes if covers(visit.who.role, r.role))
+    else:
+        visit.who = sessions.guest(request)
+        judged = [(r.name, house.can(request, r)) for r in house.routes if r.role != "none"]
+        allowed = {name for name, a in judged if (await a if inspect.isawaitable(a) else a)}
+        visit.allowed = frozenset(allowed | {r.name for r in house.routes if r.role == "none"})
+    if house.read_only:
+        changes = {r.name for r in house.routes if r.method == "POST" and r.role != "none"}
+        visit.allowed -= changes
 
 
 def visit_of(house: House, route: Route, request: Request) -> Visit:
@@ -78,19 +103,11 @@ def _cross_site(request: Request) -> str | None:
     return None
 
 
-async def _may(visit: Visit) -> bool:
-    house, route = visit.house, visit.route
-    if route.role == "none":
-        return True
-    if route.method == "POST" and house.read_only:
-        return False
-    if house.can is not None:
-        answer = house.can(visit.request, route)
-        return bool(await answer if inspect.isawaitable(answer) else answer)
-    return covers(visit.who.role, route.role)
-
-
 def _turned_away(visit: Visit) -> Response:
+    house = visit.house
+    asks_for_page = visit.route.method == "GET" and bool(visit.route.title) and not visit.is_partial
+    if visit.who.name is None and house.can is None and asks_for_page:
+        return RedirectResponse(visit.url("login", {"back": visit.here}), status_code=303)
     return PlainTextResponse(
         f"refused: {visit.route.name} needs the role {visit.route.role}\n", status_code=403
     )
@@ -109,13 +126,24 @@ def _sealed(visit: Visit, response: Response) -> Response:
     manners = visit.cookie_manners
     if isinstance(response, HTMLResponse):
         mark, token = house.token_mark.encode(), house.seals.token(visit.nonce).encode()
-        if mark in response.body:
+        if mark in bytes(response.body):
             response.body = bytes(response.body).replace(mark, token)
             response.headers["content-length"] = str(len(response.body))
-            sealed = house.seals.seal("visit", visit.nonce)
-            response.set_cookie(VISIT_COOKIE, sealed, max_age=int(VISIT_SECONDS), **manners)
+            _keep_nonce(visit, response)
         if visit.said is not None and not visit.is_partial:
             response.delete_cookie(SAID_COOKIE, **manners)
+    elif visit.route.name == "login.do":
+        _keep_nonce(visit, response)
+    # The stream of changes goes on by itself: only a page is a sign that somebody is there.
+    held = sessions.opened(house, visit.request) if visit.who.name is not None else None
+    if held is not None and isinstance(response, HTMLResponse) and not visit.is_partial:
+        again = sessions.seal(house, Session(held[0], visit.who.role, held[1]), began_at=held[2])
+        response.set_cookie(sessions.SESSION_COOKIE, again, **manners)
     if isinstance(response, HTMLResponse | RedirectResponse):
         response.headers.setdefault("cache-control", "no-store")
     return response
+
+
+def _keep_nonce(visit: Visit, response: Response) -> None:
+    sealed = visit.house.seals.seal("visit", visit.nonce)
+    response.set_cookie(VISIT_COOKIE, sealed, max_age=int(VISIT_SECONDS), **visit.cookie_manners)

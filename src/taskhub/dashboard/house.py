@@ -27,22 +27,28 @@ class House:
     """One dashboard.
 
     Attributes:
-        hub: for changes.
+        hub: for changes; where all is read-only, the reader.
+        accounts: for logins, which are noted even where all else is read-only.
         reader: for everything that is only shown; see reading.py.
         anonymous: the role of a visitor who has not logged in.
+        without_users: the role of everybody while the dashboard has no users.
+        seals: until the first request has found the key, of a key that nobody knows.
         can: the host application's own judgement; where it is given, nobody logs in here.
         reports: how often a browser told that a page broke its policy.
         token_mark: stands in a rendered page where the visitor's token belongs.
     """
 
     hub: Hub
+    accounts: Hub
     reader: Hub
     settings: Settings
     routes: tuple[Route, ...]
     anonymous: Role
+    without_users: Role
     can: Can | None
     read_only: bool
     seals: Seals
+    is_sealed: bool = False
     pulse: Pulse
     router: Router = field(default_factory=Router)
     reports: int = 0

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from typing import Any
+
+from sqlalchemy import event
 
 from taskhub import db
 from taskhub.queue import Hub
@@ -28,7 +32,10 @@ def reader(hub: Hub, settings: Settings) -> Hub:
     made = copy.copy(hub)
     for name in _CACHED:
         made.__dict__.pop(name, None)
-    made.__dict__["engine"] = db.engine(
+    made.__dict__["settings"] = dataclasses.replace(
+        hub.settings, question_seconds=settings.dashboard_query_seconds
+    )
+    made.__dict__["engine"] = engine = db.engine(
         url.update_query_dict({"options": options, "application_name": "taskhub dashboard"}),
         settings,
         pool_size=KEPT,
@@ -37,4 +44,10 @@ def reader(hub: Hub, settings: Settings) -> Hub:
         # A server that was started anew must not cost the next page an error.
         pool_pre_ping=True,
     )
+    # SQLAlchemy gives a connection back as one that writes once somebody has asked it to read only.
+    event.listen(engine, "checkout", _read_only)
     return made
+
+
+def _read_only(connection: Any, _record: object, _proxy: object) -> None:
+    connection.read_only = True

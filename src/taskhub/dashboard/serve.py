@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from taskhub.dashboard import users
 from taskhub.dashboard.app import create
 from taskhub.queue import Hub
 from taskhub.settings import BadSetting, Settings
@@ -25,6 +26,7 @@ def run(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> None:
     Raises:
         BadSetting: the address is open to others and nobody has to log in, or it is taken.
     """
+    refuse_open(hub, settings)
     bound = listen(settings)
     try:
         server = _server(hub, settings)
@@ -37,6 +39,7 @@ def run(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> None:
 @contextmanager
 def beside(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> Iterator[None]:
     """Serve in a thread meanwhile, for a process that does something else."""
+    refuse_open(hub, settings)
     bound = listen(settings)
     server = _server(hub, settings)
     thread = threading.Thread(
@@ -52,17 +55,33 @@ def beside(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> Iterato
         bound.close()
 
 
+def refuse_open(hub: Hub, settings: Settings) -> None:
+    """Refuse an address that others can reach, as long as nobody could or would have to log in there.
+
+    Raises:
+        BadSetting: with the command that mends it.
+    """
+    host = settings.dashboard_host
+    if is_loopback(host):
+        return
+    if not users.every(hub):
+        raise BadSetting(
+            f"dashboard_host must be a loopback address where the dashboard has no users, got {host!r}; "
+            "run `taskhub dashboard users add NAME` first"
+        )
+    if not settings.dashboard_hosts:
+        raise BadSetting(
+            f"dashboard_hosts must name what browsers ask for where dashboard_host is {host!r}, got nothing"
+        )
+
+
 def listen(settings: Settings) -> socket.socket:
     """The socket of the settings' host and port; port 0 takes any that is free.
 
     Raises:
-        BadSetting: the address is open to others and nobody has to log in, or it cannot be had.
+        BadSetting: it cannot be had.
     """
     host, port = settings.dashboard_host, settings.dashboard_port
-    if not is_loopback(host):
-        raise BadSetting(
-            f"dashboard_host must be a loopback address where the dashboard has no users, got {host!r}"
-        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,7 +113,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _server(hub: Hub, settings: Settings) -> uvicorn.Server:
-    app = create(hub, settings, anonymous="admin")
+    app = create(
+        hub, settings, without_users="admin" if is_loopback(settings.dashboard_host) else "none"
+    )
     return uvicorn.Server(
         uvicorn.Config(
             app,

@@ -17,9 +17,11 @@ from taskhub.dashboard.house import House
 from taskhub.dashboard.routing import Route, screen
 from taskhub.dashboard.words import mark
 from taskhub.queue import UnknownJob
+from taskhub.queue.insight.asking import TookTooLong
 
 logger = logging.getLogger("taskhub.dashboard")
 STOPPED = "57014"
+SLOW = mark("The database took too long to answer; narrow down what is asked")
 
 
 class Nothing(LookupError):
@@ -55,15 +57,18 @@ def handlers(house: House) -> Mapping[Any, Callable[[Request, Any], Any]]:
         Nothing: nothing,
         UnknownJob: nothing,
         DBAPIError: database,
+        TookTooLong: database,
         psycopg.Error: database,
         NoConnection: database,
     }
 
 
 def _judged(error: Exception) -> tuple[int, str]:
+    if isinstance(error, TookTooLong):
+        return 503, SLOW
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error) and cause.sqlstate == STOPPED:
-        return 503, mark("The database took too long to answer; narrow down what is asked")
+        return 503, SLOW
     if isinstance(cause, psycopg.OperationalError) or isinstance(error, NoConnection):
         return 503, mark("The database is away")
     return 500, mark("The database refused this")
