@@ -5,12 +5,21 @@ what is common; they have no taskhub but its models.
 """
 
 import json
+import multiprocessing
+import os
 import resource
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+# A worker process for each core, as `taskhub worker --processes` starts them.
+PROCESSES = int(os.environ.get("BENCH_PROCESSES") or os.cpu_count() or 1)
+SLOTS = int(os.environ.get("BENCH_SLOTS") or 4)
 
 
 def files(folder: str) -> list[Path]:
@@ -26,64 +35,118 @@ def vectors_of(model: str) -> Any:
 
 
 def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dict[str, Any]:
+    """Worker processes wait for jobs when the clock starts; it stops when all is findable."""
     from taskhub import app, settings
     from taskhub.accounts.tenants import ensure
     from taskhub.kb.datasets import create
-    from taskhub.kb.segments.cut import cut
     from taskhub.kb.segments.rules import ProcessRule
-    from taskhub.kb.segments.words import keywords
     from taskhub.kb.ways_in import documents
 
-    # What is made once in a process is made before the clock starts, on every side.
-    vectors_of(model)
-    list(cut(["warm"], ProcessRule()))
-    keywords("warm")
-    hub = app.build(settings.load({"database_url": url, "concurrency": 4}))
+    hub = app.build(settings.load({"database_url": url}))
     with hub.transaction() as session:
         tenant = ensure(session, "bench").id
         dataset_id = create.create(
             session, tenant, "bench", embedding_model=model,
             rule=ProcessRule(tokens=tokens, overlap_tokens=overlap),
         ).id  # fmt: skip
+    workers = [_Worker(url, model) for _ in range(PROCESSES)]
     began, cpu = time.perf_counter(), cpu_seconds()
     for path in files(folder):
         documents.add_document(hub, dataset_id, path)
-    hub.run_worker(wait=False)
+    while _count(hub, "state NOT IN ('completed', 'error')"):
+        time.sleep(0.01)
     seconds, used = time.perf_counter() - began, cpu_seconds() - cpu
+    ended = [worker.end() for worker in workers]
     began = time.perf_counter()
     again = documents.index_dataset_again(hub, dataset_id)
-    hub.run_worker(wait=False)
     unchanged = time.perf_counter() - began
-    with hub.transaction() as session:
-        counts = session.connection().exec_driver_sql(
-            "SELECT count(*), count(*) FILTER (WHERE state = 'completed'), sum(segments_done) "
-            "FROM taskhub_kb.documents"
-        )
-        documents_all, completed, segments = counts.one()
-    hub.close()
-    return {
-        "seconds": seconds, "cpu": used, "documents": documents_all, "completed": completed,
-        "segments": int(segments or 0), "again": unchanged, "again_deferred": again.deferred,
+    told = {
+        "seconds": seconds, "cpu": used + sum(one["cpu"] for one in ended),
+        "documents": _count(hub, "true"), "completed": _count(hub, "state = 'completed'"),
+        "segments": _count(hub, "true", "segments"), "again": unchanged,
+        "again_deferred": again.deferred, "worker_mb": max(one["peak_mb"] for one in ended),
     }  # fmt: skip
+    hub.close()
+    return told
+
+
+def _count(hub: Any, where: str, table: str = "documents") -> int:
+    with hub.autocommit.connect() as connection:
+        query = f"SELECT count(*) FROM taskhub_kb.{table} WHERE {where}"  # noqa: S608 - ours
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+class _Worker:
+    """A worker process that has made what is made once, and waits for jobs."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - this program
+            [sys.executable, __file__, "worker", url, "", model, "0", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None  # noqa: S101 - a pipe
+        self._stdout = self._process.stdout
+        if self._stdout.readline() != "ready\n":
+            raise SystemExit("a worker process did not start")
+
+    def end(self) -> dict[str, float]:
+        """Have it end; what it used since it was ready."""
+        self._process.send_signal(signal.SIGTERM)
+        told: dict[str, float] = json.loads(self._stdout.readline())
+        self._process.wait(timeout=60)
+        return told
+
+
+def worker(url: str, _folder: str, model: str, _tokens: int, _overlap: int) -> dict[str, Any]:
+    """The inside of a worker process."""
+    from taskhub import app, settings
+    from taskhub.kb.segments.cut import cut
+    from taskhub.kb.segments.rules import ProcessRule
+    from taskhub.kb.segments.words import keywords
+
+    vectors_of(model)
+    list(cut(["warm"], ProcessRule()))
+    keywords("warm")
+    hub = app.build(settings.load({"database_url": url, "concurrency": SLOTS}))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    used = cpu_seconds()
+    hub.run_worker()
+    hub.close()
+    return {"cpu": cpu_seconds() - used}
 
 
 def alone(_: str, folder: str, model: str, tokens: int, overlap: int) -> dict[str, Any]:
-    """The embedder by itself over the segments' texts of the same splitter, on one process."""
+    """The embedder by itself over the segments' texts of the same splitter, on as many processes."""
     from taskhub.kb.segments.cut import cut
     from taskhub.kb.segments.rules import ProcessRule
 
     rule = ProcessRule(tokens=tokens, overlap_tokens=overlap)
-    made = vectors_of(model)
     texts = [piece.text for path in files(folder) for piece in cut([path.read_text()], rule)]
     distinct = list(dict.fromkeys(texts))
-    began, cpu = time.perf_counter(), cpu_seconds()
-    for start in range(0, len(distinct), 64):
-        made.embed(distinct[start : start + 64])
-    return {
-        "seconds": time.perf_counter() - began,
-        "cpu": cpu_seconds() - cpu,
-        "segments": len(texts),
-    }
+    groups = [distinct[start : start + 64] for start in range(0, len(distinct), 64)]
+    # Fresh interpreters, and not forks of one that has numpy's threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, context, _warm, (model,)) as pool:
+        list(pool.map(_embed, [["warm"]] * PROCESSES))
+        began = time.perf_counter()
+        used = sum(pool.map(_embed, groups))
+        seconds = time.perf_counter() - began
+    return {"seconds": seconds, "cpu": used, "segments": len(texts)}
+
+
+_made: list[Any] = []
+
+
+def _warm(model: str) -> None:
+    _made.append(vectors_of(model))
+
+
+def _embed(texts: list[str]) -> float:
+    began = cpu_seconds()
+    _made[0].embed(texts)
+    return cpu_seconds() - began
 
 
 def cpu_seconds() -> float:
@@ -102,4 +165,4 @@ def run(side: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    run({"taskhub": taskhub, "alone": alone}[sys.argv[1]])
+    run({"taskhub": taskhub, "worker": worker, "alone": alone}[sys.argv[1]])

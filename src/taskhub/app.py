@@ -110,7 +110,7 @@ def adjust(hub: Hub, **changes: Any) -> None:
     if "database_url" in changes:
         hub._database_url = None  # noqa: SLF001 - a url in the user's code gives way to the flag
     hub._settings = settings  # noqa: SLF001 - as above
-    for cached in ("settings", "url", "engine", "_autocommit", "_deferrer"):
+    for cached in ("settings", "url", "engine", "autocommit", "_deferrer"):
         hub.__dict__.pop(cached, None)
 
 

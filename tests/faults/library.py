@@ -1,4 +1,4 @@
-"""A worker of the built-in knowledge base, which the fault tests kill: `python library.py URL`."""
+"""A worker of the built-in knowledge base, which the fault tests kill: `python library.py URL BYTES`."""
 
 import logging
 import sys
@@ -14,8 +14,8 @@ hub = app.build(
             "poll_seconds": "0.1",
             "concurrency": "2",
             "drain_seconds": "5",
-            # Every file goes the long way, through a process.
-            "small_text_bytes": "0",
+            # 0: every file goes the long way, through a process.
+            "small_text_bytes": sys.argv[2],
         }
     )
 )

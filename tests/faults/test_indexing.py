@@ -34,6 +34,13 @@ POINTS = {
     "half of the vectors": ("segments", "UPDATE", "NEW.position = 100"),
     "completing": ("documents", "UPDATE", "NEW.state = 'completed'"),
 }
+# A small text has one transaction, which is held at its statements.
+SMALL_POINTS = {
+    "its end": ("documents", "UPDATE", "NEW.state = 'completed'"),
+    "half of its segments": ("segments", "INSERT", "NEW.position = 10"),
+    "its vectors": ("vectors_512", "INSERT", "true"),
+}
+SMALL_BYTES = 262_144
 ROWS = """
     SELECT s.position, s.text, s.tokens, s.sha256, s.keywords, s.words::text, s.state::text,
         s.error, v.part, v.model, v.vector::text
@@ -46,13 +53,14 @@ ROWS = """
 
 @dataclasses.dataclass(frozen=True)
 class Library:
-    """A hub on the cluster with one dataset, and a document that was indexed without a fault."""
+    """A hub on the cluster with one dataset, and a file that has more than so many segments."""
 
     cluster: Cluster
     hub: Hub
     dataset_id: int
     path: Path
     start: Callable[[], Program]
+    segments: int
 
     def add(self) -> int:
         return documents.add_document(self.hub, self.dataset_id, self.path)
@@ -75,7 +83,7 @@ class Library:
     @contextmanager
     def held_at(self, point: str) -> Iterator[Callable[[], None]]:
         """The next document's work stops there, until what is given is called; once alone."""
-        table, event, condition = POINTS[point]
+        table, event, condition = (POINTS | SMALL_POINTS)[point]
         run = self.cluster.run
         run(
             "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -110,9 +118,17 @@ class Library:
             assert self.cluster.one(query) == 0, table
 
 
-@pytest.fixture
-def library(cluster: Cluster, programs: list[Program], tmp_path: Path) -> Iterator[Library]:
-    hub = app.build(Settings(database_url=cluster.url, small_text_bytes=0))
+@contextmanager
+def make_library(
+    cluster: Cluster,
+    programs: list[Program],
+    folder: Path,
+    *,
+    sentences: int,
+    segments: int,
+    small_bytes: int,
+) -> Iterator[Library]:
+    hub = app.build(Settings(database_url=cluster.url, small_text_bytes=small_bytes))
     with hub.transaction() as session:
         dataset_id = create.create(
             session,
@@ -121,19 +137,38 @@ def library(cluster: Cluster, programs: list[Program], tmp_path: Path) -> Iterat
             embedding_model="hash",
             rule=ProcessRule(tokens=50, overlap_tokens=10),
         ).id
-    path = tmp_path / "book.txt"
+    path = folder / "book.txt"
     path.write_text(
-        "".join(f"Sentence {n} of the book tells of key {n * 7}.\n" for n in range(1200))
+        "".join(f"Sentence {n} of the book tells of key {n * 7}.\n" for n in range(sentences))
     )
 
     def start() -> Program:
-        program = Program("library.py", cluster.url, log=tmp_path / f"worker-{len(programs)}.log")
+        log = folder / f"worker-{len(programs)}.log"
+        program = Program("library.py", cluster.url, str(small_bytes), log=log)
         programs.append(program)
         program.logs("worker started")
         return program
 
-    yield Library(cluster, hub, dataset_id, path, start)
+    yield Library(cluster, hub, dataset_id, path, start, segments)
     hub.close()
+
+
+@pytest.fixture
+def library(cluster: Cluster, programs: list[Program], tmp_path: Path) -> Iterator[Library]:
+    """Whose files go the long way, with some hundred segments."""
+    with make_library(
+        cluster, programs, tmp_path, sentences=1200, segments=300, small_bytes=0
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def small_library(cluster: Cluster, programs: list[Program], tmp_path: Path) -> Iterator[Library]:
+    """Whose files are small texts, each a job and a transaction."""
+    with make_library(
+        cluster, programs, tmp_path, sentences=60, segments=12, small_bytes=SMALL_BYTES
+    ) as made:
+        yield made
 
 
 def clean_run(library: Library) -> tuple[Program, list[dict[str, Any]]]:
@@ -142,7 +177,7 @@ def clean_run(library: Library) -> tuple[Program, list[dict[str, Any]]]:
     document_id = library.add()
     library.completes(document_id)
     rows = library.rows(document_id)
-    assert len(rows) > 300
+    assert len(rows) > library.segments
     assert all(row["vector"] for row in rows)
     return worker, rows
 
@@ -213,3 +248,27 @@ def test_a_cancelled_document_says_so_and_is_whole_when_it_is_indexed_again(
     library.completes(document_id)
     assert library.rows(document_id) == rows
     library.has_no_orphans()
+
+
+@pytest.mark.parametrize("how", ["kill", "restart"])
+@pytest.mark.parametrize("point", SMALL_POINTS)
+def test_a_small_text_that_is_interrupted_leaves_the_rows_of_a_clean_run(
+    small_library: Library, point: str, how: str
+) -> None:
+    worker, rows = clean_run(small_library)
+    with small_library.held_at(point) as open_gate:
+        document_id = small_library.add()
+        small_library.waits_at_the_gate()
+
+        if how == "kill":
+            worker.kill()
+            small_library.start()
+            open_gate()
+        else:
+            small_library.cluster.stop("immediate")
+            small_library.hub.close()
+            small_library.cluster.start()
+        small_library.completes(document_id)
+
+    assert small_library.rows(document_id) == rows
+    small_library.has_no_orphans()

@@ -56,7 +56,8 @@ class Connections:
         return db.engine(self.url, self.settings, pool_size=self.settings.concurrency + 3)
 
     @cached_property
-    def _autocommit(self) -> Engine:
+    def autocommit(self) -> Engine:
+        """The same connections outside of any transaction: each statement stands by itself."""
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @cached_property
@@ -99,7 +100,7 @@ class Connections:
 
     def read(self, statement: str, /, **parameters: Any) -> list[RowMapping]:
         """The rows of one of the queue's statements, on a connection of its own, not in any transaction."""
-        with self._autocommit.connect() as connection:
+        with self.autocommit.connect() as connection:
             query = sql.load(statement, self.settings.schema)
             return list(connection.exec_driver_sql(query, parameters).mappings())
 

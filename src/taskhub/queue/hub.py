@@ -157,7 +157,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         if target is not None:
             return self._deferrer.insert(target, jobs)
         if len(jobs) == 1:
-            with self._autocommit.connect() as connection:
+            with self.autocommit.connect() as connection:
                 return self._deferrer.insert(connection, jobs)
         with self.engine.begin() as connection:
             return self._deferrer.insert(connection, jobs)

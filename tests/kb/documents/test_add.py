@@ -124,7 +124,7 @@ def test_a_file_that_grows_over_the_limit_while_it_is_read_leaves_no_bytes(
     session: Session, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "log.txt"
-    path.write_bytes(b"x" * PART_BYTES)
+    path.write_bytes(b"x" * 2 * PART_BYTES)
     real_execute = session.execute
     with path.open("ab") as writer:
 
@@ -134,7 +134,7 @@ def test_a_file_that_grows_over_the_limit_while_it_is_read_leaves_no_bytes(
             return real_execute(*args, **kwargs)  # type: ignore[call-overload]  # whatever it was
 
         monkeypatch.setattr(session, "execute", grow)
-        document = add(session, dataset, path, max_file_bytes=PART_BYTES + 1)
+        document = add(session, dataset, path, max_file_bytes=2 * PART_BYTES + 1)
 
     assert (document.state, document.error_kind) == (DocumentState.ERROR, "too_large")
     assert parts_of(session, document) == 0

@@ -13,7 +13,7 @@ from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset
-from taskhub.kb.documents.extract import EXTENSIONS, MEDIA_TYPES, format_of
+from taskhub.kb.documents.extract import EXTENSIONS, MEDIA_TYPES, Format, format_of
 from taskhub.kb.documents.failures import BadDocument, Problem
 from taskhub.kb.documents.models import PART_BYTES, Document, DocumentPart, DocumentState
 
@@ -41,11 +41,37 @@ def add(
         name=storable(name or (absolute.name if absolute else "")),
         source=None if absolute is None else storable(str(absolute)),
     )
+    opened = _opened(absolute) if absolute is not None else _given(content or b"")
+    try:
+        with opened as file:
+            _insert(session, document, file, max_file_bytes)
+    except BadDocument as problem:
+        if document in session:
+            session.refresh(document)
+        _refuse(document, problem)
+        session.add(document)
+        session.flush()
+    return document
+
+
+def _insert(session: Session, document: Document, file: BinaryIO, max_bytes: int) -> None:
+    """The row with all that is known of its file, where that is one part; most files are."""
+    found = _checked(document.name, file, max_bytes)
+    content = file.read(PART_BYTES + 1)
+    if len(content) <= PART_BYTES:
+        digest = hashlib.sha256(content).hexdigest()
+        _describe(document, found, len(content), digest, max_bytes)
+        session.add(document)
+        session.flush()
+        values = {"document_id": document.id, "number": 0, "content": content}
+        session.execute(insert(DocumentPart).values(values))
+        return
     session.add(document)
     session.flush()
-    opened = _opened(absolute) if absolute is not None else _given(content or b"")
-    _store(session, document, opened, max_file_bytes)
-    return document
+    # A savepoint: the parts of a file that fails half-way go, its row stays.
+    with session.begin_nested():
+        _store_parts(session, document, file, max_bytes)
+    session.flush()
 
 
 def read_again(session: Session, document: Document, *, max_file_bytes: int) -> None:
@@ -84,45 +110,60 @@ def _store(
             _store_parts(session, document, file, max_file_bytes)
     except BadDocument as problem:
         session.refresh(document)
-        document.state = DocumentState.ERROR
-        document.error = str(problem)
-        document.error_kind = problem.kind
-        document.error_at = func.now()
+        _refuse(document, problem)
     session.flush()
     session.refresh(document)
 
 
-def _store_parts(session: Session, document: Document, file: BinaryIO, max_bytes: int) -> None:
-    found = format_of(document.name)
+def _refuse(document: Document, problem: BadDocument) -> None:
+    document.state = DocumentState.ERROR
+    document.error = str(problem)
+    document.error_kind = problem.kind
+    document.error_at = func.now()
+
+
+def _checked(name: str, file: BinaryIO, max_bytes: int) -> Format:
+    found = format_of(name)
     if found is None:
         known = " ".join(sorted(EXTENSIONS))
-        extension = Path(document.name).suffix or "none"
+        extension = Path(name).suffix or "none"
         raise BadDocument(
             Problem.UNKNOWN_FORMAT, f"file extension must be one of {known}, got {extension}"
         )
     if (size := file.seek(0, os.SEEK_END)) > max_bytes:
         raise _too_large(max_bytes, size)
     file.seek(0)
+    return found
+
+
+def _describe(document: Document, found: Format, taken: int, digest: str, max_bytes: int) -> None:
+    # Counted here as well, because a file can grow after it was looked at.
+    if taken > max_bytes:
+        raise _too_large(max_bytes, taken)
+    if taken == 0:
+        raise BadDocument(Problem.EMPTY, "empty file")
+    document.bytes = taken
+    document.sha256 = digest
+    document.format = found.value
+    document.media_type = MEDIA_TYPES[found]
+    document.state = DocumentState.WAITING
+    document.error = document.error_kind = document.error_at = None
+
+
+def _store_parts(session: Session, document: Document, file: BinaryIO, max_bytes: int) -> None:
+    found = _checked(document.name, file, max_bytes)
     session.execute(delete(DocumentPart).where(DocumentPart.document_id == document.id))
     digest = hashlib.sha256()
     taken = 0
     for number, part in enumerate(_parts(file)):
         taken += len(part)
-        # Counted here as well, because a file can grow after it was looked at.
         if taken > max_bytes:
             raise _too_large(max_bytes, taken)
         digest.update(part)
         session.execute(
             insert(DocumentPart).values(document_id=document.id, number=number, content=part)
         )
-    if taken == 0:
-        raise BadDocument(Problem.EMPTY, "empty file")
-    document.bytes = taken
-    document.sha256 = digest.hexdigest()
-    document.format = found.value
-    document.media_type = MEDIA_TYPES[found]
-    document.state = DocumentState.WAITING
-    document.error = document.error_kind = document.error_at = None
+    _describe(document, found, taken, digest.hexdigest(), max_bytes)
 
 
 def _too_large(max_bytes: int, got: int) -> BadDocument:

@@ -10,6 +10,7 @@ from taskhub.kb.datasets.rule import rule_of
 from taskhub.kb.documents import stages
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.segments.rules import ProcessRule
 
 # Raise it when the same bytes would come out as other text or other segments than before.
 READER = 1
@@ -17,9 +18,15 @@ READER = 1
 
 def way(dataset: Dataset, document: Document) -> str:
     """All that decides, beside the text, what a document's segments and vectors are."""
-    model = "words" if dataset.technique is Technique.ECONOMY else dataset.embedding_model
-    rule = json.dumps(rule_of(dataset, document).stored(), sort_keys=True)
-    return f"reader {READER}, {document.format}, {rule}, {model}"
+    rule = rule_of(dataset, document)
+    return way_of(dataset.technique, dataset.embedding_model, document.format or "", rule)
+
+
+def way_of(technique: Technique, embedding_model: str, kind: str, rule: ProcessRule) -> str:
+    """As `way`, of what a document and its dataset say."""
+    model = "words" if technique is Technique.ECONOMY else embedding_model
+    written = json.dumps(rule.stored(), sort_keys=True)
+    return f"reader {READER}, {kind}, {written}, {model}"
 
 
 def is_current(dataset: Dataset, document: Document) -> bool:

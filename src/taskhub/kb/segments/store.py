@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ColumnElement,
     Integer,
     Table,
     Text,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -25,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from taskhub.kb.documents.models import Document
-from taskhub.kb.segments.models import ChildSegment, Segment
+from taskhub.kb.segments.models import ChildSegment, Segment, SegmentState
 from taskhub.kb.segments.split import Piece
 from taskhub.kb.segments.words import CONFIGURATION, keywords, words
 
@@ -38,22 +40,7 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
 
     One statement for all of them, and one for their children, in the caller's transaction.
     """
-    found = session.execute(
-        _insert_segments(),
-        {
-            "document_id": document.id,
-            "dataset_id": document.dataset_id,
-            "first": position,
-            "texts": [piece.text for piece in pieces],
-            "tokens": [piece.tokens for piece in pieces],
-            "sha256s": [_sha256(piece.text) for piece in pieces],
-            "answers": [piece.answer for piece in pieces],
-            # Arrays of arrays must all be of one length in Postgres, so these travel as one text.
-            "keywords": [_BETWEEN.join(keywords(piece.text)) for piece in pieces],
-            "words": [" ".join(words(piece.text)) for piece in pieces],
-        },
-    ).all()
-    ids = {row.position: row.id for row in found}
+    ids = write(session, document.id, document.dataset_id, pieces, position)
     _store_children(session, document, {ids[position + n]: p for n, p in enumerate(pieces)})
     session.execute(
         update(Document)
@@ -63,6 +50,37 @@ def store(session: Session, document: Document, pieces: Sequence[Piece], positio
             tokens=Document.tokens + sum(piece.tokens for piece in pieces),
         )
     )
+
+
+def write(
+    session: Session,
+    document_id: int,
+    dataset_id: int,
+    pieces: Sequence[Piece],
+    position: int,
+    *,
+    findable: bool = False,
+) -> dict[int, int]:
+    """Insert segments without their children in one statement; their ids by position.
+
+    They wait for their vectors, unless they are `findable`: then the caller stores those next.
+    """
+    found = session.execute(
+        _insert_segments(findable),
+        {
+            "document_id": document_id,
+            "dataset_id": dataset_id,
+            "first": position,
+            "texts": [piece.text for piece in pieces],
+            "tokens": [piece.tokens for piece in pieces],
+            "sha256s": [_sha256(piece.text) for piece in pieces],
+            "answers": [piece.answer for piece in pieces],
+            # Arrays of arrays must all be of one length in Postgres, so these travel as one text.
+            "keywords": [_BETWEEN.join(keywords(piece.text)) for piece in pieces],
+            "words": [" ".join(words(piece.text)) for piece in pieces],
+        },
+    )
+    return {row.position: row.id for row in found}
 
 
 def _store_children(session: Session, document: Document, parents: dict[int, Piece]) -> None:
@@ -84,7 +102,7 @@ def _store_children(session: Session, document: Document, parents: dict[int, Pie
 
 
 @functools.cache
-def _insert_segments() -> ReturningInsert[typing.Any]:
+def _insert_segments(findable: bool) -> ReturningInsert[typing.Any]:
     """One statement whatever the number of rows, so that it is compiled and prepared once."""
 
     def given(name: str, kind: type[TypeEngine[typing.Any]]) -> BindParameter[typing.Any]:
@@ -104,7 +122,7 @@ def _insert_segments() -> ReturningInsert[typing.Any]:
         )
         .render_derived(name="given")
     )
-    columns = {
+    columns: dict[str, ColumnElement[typing.Any]] = {
         "document_id": bindparam("document_id", type_=BigInteger),
         "dataset_id": bindparam("dataset_id", type_=BigInteger),
         "position": cast(bindparam("first", type_=Integer) + rows.c.n - 1, Integer),
@@ -115,6 +133,9 @@ def _insert_segments() -> ReturningInsert[typing.Any]:
         "keywords": func.string_to_array(rows.c.keywords, _BETWEEN),
         "words": func.to_tsvector(CONFIGURATION, rows.c.words),
     }
+    if findable:
+        done = cast(literal(SegmentState.COMPLETED, Segment.state.type), Segment.state.type)
+        columns |= {"state": done, "completed_at": func.now()}
     # The table and not the class: an insert of the ORM with parameters means one row for each.
     table = typing.cast(Table, Segment.__table__)
     return (

@@ -18,6 +18,7 @@ from taskhub.kb.documents.fetch import fetch
 from taskhub.kb.documents.limits import Limits
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.documents.read import read
+from taskhub.kb.documents.small import PLAIN
 from taskhub.kb.documents.spool import Spool
 from taskhub.kb.segments.cut import cut as pieces_of
 from taskhub.kb.segments.rules import ProcessRule
@@ -27,8 +28,6 @@ from taskhub.queue import Context
 
 STORE_SEGMENTS = 256
 DISCARD_SEGMENTS = 1000
-# Read by our own code alone, a block at a time: nothing in such a file can take memory or time.
-PLAIN = (Format.TEXT, Format.MARKDOWN)
 
 
 def is_small(document: Document, small_text_bytes: int) -> bool:

@@ -15,6 +15,7 @@ from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.tasks.completing import complete, counts
 from taskhub.kb.tasks.steps import Paused, named, step
 from taskhub.kb.tasks.turns import turn
+from taskhub.kb.tasks.whole import index_whole
 from taskhub.kb.vectors.embed import make
 from taskhub.kb.vectors.embedders import Embedder, embedder
 from taskhub.kb.vectors.index import Batch, put, waiting
@@ -44,6 +45,8 @@ PARSE_JOB_SECONDS = 3600
 def document_indexing(ctx: Context, document_id: int, tenant_id: int = 0) -> dict[str, int]:  # noqa: ARG001 - it decides whose turn it is
     """Make a document's passages findable; the counts are those of the document, not of this run."""
     with named(ctx, document_id):
+        if (whole := index_whole(ctx, document_id)) is not None:
+            return whole
         try:
             with step(ctx, document_id) as (session, document):
                 if document.state is DocumentState.COMPLETED:

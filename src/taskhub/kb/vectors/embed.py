@@ -23,6 +23,9 @@ class NoVector:
     reason: str
 
 
+# Rows of one statement; a vector has some kilobytes.
+KEEP_ROWS = 64
+
 Made = Vector | NoVector
 
 
@@ -74,12 +77,13 @@ def keep(session: Session, made: Mapping[str, Made], model: Embedder) -> None:
     ]
     if not rows:
         return
-    query = (
-        f"INSERT INTO {_schema(session)}.embeddings (model, sha256, vector) "  # noqa: S608 - as above
-        "VALUES (%s, %s, %b) ON CONFLICT DO NOTHING"
-    )
+    head = f"INSERT INTO {_schema(session)}.embeddings (model, sha256, vector) VALUES"
     with _driver(session).cursor() as cursor:
-        cursor.executemany(query, rows)
+        # A statement for each row would take longer than the index on the vectors does.
+        for some in (rows[n : n + KEEP_ROWS] for n in range(0, len(rows), KEEP_ROWS)):
+            values = ", ".join(["(%s, %s, %b)"] * len(some))
+            query = f"{head} {values} ON CONFLICT DO NOTHING"
+            cursor.execute(query, [value for row in some for value in row])
 
 
 def is_cached(session: Session, key: str, model: Embedder) -> bool:

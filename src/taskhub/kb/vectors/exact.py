@@ -22,16 +22,19 @@ class ExactStore:
 
     name = "exact"
 
-    def put(self, session: Session, model: str, rows: Sequence[VectorRow]) -> None:
+    def put(
+        self, session: Session, model: str, rows: Sequence[VectorRow], *, fresh: bool = False
+    ) -> None:
         """By COPY; any width will do."""
         if not rows:
             return
-        segments = sorted({row.segment_id for row in rows})
-        session.execute(
-            delete(ExactVector).where(
-                ExactVector.segment_id.in_(segments), ExactVector.model == model
+        if not fresh:
+            segments = sorted({row.segment_id for row in rows})
+            session.execute(
+                delete(ExactVector).where(
+                    ExactVector.segment_id.in_(segments), ExactVector.model == model
+                )
             )
-        )
         name = model.encode()
         data = copy_rows(
             (

@@ -24,16 +24,19 @@ class IndexedStore:
 
     name = "pgvector"
 
-    def put(self, session: Session, model: str, rows: Sequence[VectorRow]) -> None:
+    def put(
+        self, session: Session, model: str, rows: Sequence[VectorRow], *, fresh: bool = False
+    ) -> None:
         """By COPY: a statement a row would cost more than the index does."""
         if not rows:
             return
         width = len(rows[0].vector)
         table = _table(width)
-        segments = sorted({row.segment_id for row in rows})
-        session.execute(
-            delete(table).where(table.c.segment_id.in_(segments), table.c.model == model)
-        )
+        if not fresh:
+            segments = sorted({row.segment_id for row in rows})
+            session.execute(
+                delete(table).where(table.c.segment_id.in_(segments), table.c.model == model)
+            )
         as_bytes = single if width <= WIDEST_SINGLE else half
         name = model.encode()
         data = copy_rows(

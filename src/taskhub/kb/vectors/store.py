@@ -24,8 +24,10 @@ class Store(Protocol):
 
     name: str
 
-    def put(self, session: Session, model: str, rows: Sequence[VectorRow]) -> None:
-        """Store the vectors; those that the rows' segments had of this model go.
+    def put(
+        self, session: Session, model: str, rows: Sequence[VectorRow], *, fresh: bool = False
+    ) -> None:
+        """Store the vectors; those that the rows' segments had of this model go, unless they are `fresh`.
 
         Raises:
             UnknownWidth: there is no table for vectors of this width.
