@@ -8,8 +8,6 @@ import json
 import multiprocessing
 import os
 import resource
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,9 +15,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from _index_worker import Worker, cpu_seconds
+
 # A worker process for each core, as `taskhub worker --processes` starts them.
 PROCESSES = int(os.environ.get("BENCH_PROCESSES") or os.cpu_count() or 1)
-SLOTS = int(os.environ.get("BENCH_SLOTS") or 4)
 
 
 def files(folder: str) -> list[Path]:
@@ -49,7 +48,7 @@ def taskhub(url: str, folder: str, model: str, tokens: int, overlap: int) -> dic
             session, tenant, "bench", embedding_model=model,
             rule=ProcessRule(tokens=tokens, overlap_tokens=overlap),
         ).id  # fmt: skip
-    workers = [_Worker(url, model) for _ in range(PROCESSES)]
+    workers = [Worker(url, model) for _ in range(PROCESSES)]
     began, cpu = time.perf_counter(), cpu_seconds()
     for path in files(folder):
         documents.add_document(hub, dataset_id, path)
@@ -74,47 +73,6 @@ def _count(hub: Any, where: str, table: str = "documents") -> int:
     with hub.autocommit.connect() as connection:
         query = f"SELECT count(*) FROM taskhub_kb.{table} WHERE {where}"  # noqa: S608 - ours
         return int(connection.exec_driver_sql(query).scalar_one())
-
-
-class _Worker:
-    """A worker process that has made what is made once, and waits for jobs."""
-
-    def __init__(self, url: str, model: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - this program
-            [sys.executable, __file__, "worker", url, "", model, "0", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None  # noqa: S101 - a pipe
-        self._stdout = self._process.stdout
-        if self._stdout.readline() != "ready\n":
-            raise SystemExit("a worker process did not start")
-
-    def end(self) -> dict[str, float]:
-        """Have it end; what it used since it was ready."""
-        self._process.send_signal(signal.SIGTERM)
-        told: dict[str, float] = json.loads(self._stdout.readline())
-        self._process.wait(timeout=60)
-        return told
-
-
-def worker(url: str, _folder: str, model: str, _tokens: int, _overlap: int) -> dict[str, Any]:
-    """The inside of a worker process."""
-    from taskhub import app, settings
-    from taskhub.kb.segments.cut import cut
-    from taskhub.kb.segments.rules import ProcessRule
-    from taskhub.kb.segments.words import keywords
-
-    vectors_of(model)
-    list(cut(["warm"], ProcessRule()))
-    keywords("warm")
-    hub = app.build(settings.load({"database_url": url, "concurrency": SLOTS}))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    used = cpu_seconds()
-    hub.run_worker()
-    hub.close()
-    return {"cpu": cpu_seconds() - used}
 
 
 def alone(_: str, folder: str, model: str, tokens: int, overlap: int) -> dict[str, Any]:
@@ -149,13 +107,6 @@ def _embed(texts: list[str]) -> float:
     return cpu_seconds() - began
 
 
-def cpu_seconds() -> float:
-    """Of this process and of children that have ended; Postgres is not among them."""
-    ours = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    used = [resource.getrusage(who) for who in ours]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
 def run(side: Callable[..., dict[str, Any]]) -> None:
     """Give a side the last five arguments, and print what it tells."""
     url, folder, model, tokens, overlap = sys.argv[-5:]
@@ -165,4 +116,4 @@ def run(side: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    run({"taskhub": taskhub, "worker": worker, "alone": alone}[sys.argv[1]])
+    run({"taskhub": taskhub, "alone": alone}[sys.argv[1]])

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from _side_index import cpu_seconds, files, run, vectors_of
+from _index_worker import cpu_seconds
+from _side_index import files, run, vectors_of
 from langchain_classic.indexes import (  # type: ignore[import-not-found,unused-ignore]  # only in the peers' venv
     SQLRecordManager,
 )

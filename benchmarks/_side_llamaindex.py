@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 import psycopg
-from _side_index import cpu_seconds, files, run, vectors_of
+from _index_worker import cpu_seconds
+from _side_index import files, run, vectors_of
 from llama_index.core import Document  # type: ignore[import-not-found,unused-ignore]  # only in the peers' venv
 from llama_index.core.base.embeddings.base import (  # type: ignore[import-not-found,unused-ignore]  # as above
     BaseEmbedding,

@@ -47,7 +47,7 @@ WORDS = [f"{first}{second}" for first in ("ot", "bad", "riv", "clo", "key", "cel
          for second in ("ter", "ger", "er", "ck", "lar", "se", "hing", "ding", "ness", "ly")]  # fmt: skip
 JOBS = 4
 SEARCHES = 200
-PARAGRAPHS = 3000
+PARAGRAPHS = 8000
 BEGIN_SECONDS = 1800
 
 

@@ -13,6 +13,7 @@ from _pairs import Quartiles
 from _peers import PIPELINES, version
 from _report import Report, options, progress
 from _server import Server, server
+from _side_index import PROCESSES
 from _sides import PEERS
 
 METHOD = """\
@@ -22,9 +23,11 @@ index, in a fresh database. The peers are given the same texts, the same embedde
 counted in tokens of cl100k_base, and an HNSW index that is there before the load: LangChain by index()
 with SQLRecordManager and PGVector, LlamaIndex by IngestionPipeline and PGVectorStore. They keep a row
 for each segment; taskhub also keeps the file, its jobs, and words to search by. Their ratio is of
-documents a second. `alone` is the same embedder over the same segments in one process without a
-database. `again` is a second run over the unchanged dataset, ended jobs included. CPU is that of the
-process and its ended children; Postgres is not in it. Peak memory is the worker's own process."""
+documents a second. `alone` is the same embedder over the same segments without a
+database, on as many processes. taskhub has a worker process for each core, started before the clock as
+`taskhub worker --processes` starts them; the peers' pipelines run in the process that calls them. The
+clock stops when every document is findable. `again` asks for the unchanged dataset once more: no job
+is deferred. CPU is that of all processes but Postgres. Peak memory is the largest worker process."""
 HERE = Path(__file__).parent
 SUFFIXES = (".py", ".rst", ".txt", ".md")
 TOKENS, OVERLAP = 500, 50
@@ -117,6 +120,7 @@ def measure(report: Report, postgres: Server, folder: str, model: str, pairs: in
     """One model: documents a second, what beside the model it costs, and the unchanged dataset."""
     rates, ratios, again, peaks, cpus = [], [], [], [], []
     told, others = [], []
+    report.note(f"{model}: worker processes", str(PROCESSES))
     for n in range(pairs):
         with postgres.database("index", prepare) as url:
             ours = call("taskhub", url, folder, model)
@@ -128,7 +132,7 @@ def measure(report: Report, postgres: Server, folder: str, model: str, pairs: in
         rates.append(ours["documents"] / ours["seconds"])
         ratios.append(ours["seconds"] / alone["seconds"])
         again.append(ours["seconds"] / ours["again"])
-        peaks.append(ours["peak_mb"])
+        peaks.append(ours["worker_mb"])
         cpus.append(ours["cpu"] / alone["cpu"])
         progress(f"{model}: run {n + 1} of {pairs}: {ours} and {alone}")
     report.note(f"{model}: documents/s", str(Quartiles.of(rates)))

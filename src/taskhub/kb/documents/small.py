@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents import sameness
@@ -97,11 +97,6 @@ def complete(session: Session, small: Small, cut: Cut) -> bool:
     Then the caller rolls back. The dataset keeps its model until the transaction ends.
     """
 
-    now = time.monotonic()
-
-    def at(then: float) -> ColumnElement[Any]:
-        return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, now - then)
-
     entered = session.execute(
         update(Document)
         .where(
@@ -110,21 +105,7 @@ def complete(session: Session, small: Small, cut: Cut) -> bool:
             Document.sha256 == small.sha256,
             Document.process_rule.is_not_distinct_from(small.own_rule),
         )
-        .values(
-            state=DocumentState.COMPLETED,
-            parsing_at=at(cut.began),
-            cleaning_at=at(cut.ended),
-            splitting_at=at(cut.ended),
-            indexing_at=at(cut.ended),
-            completed_at=func.now(),
-            segments_total=len(cut.pieces),
-            segments_done=len(cut.pieces),
-            tokens=cut.tokens,
-            characters=cut.characters,
-            text_sha256=cut.text_sha256,
-            indexed_sha256=small.sha256,
-            indexed_as=small.way,
-        )
+        .values(_ended(small, cut))
         .returning(Document.id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
@@ -138,6 +119,29 @@ def complete(session: Session, small: Small, cut: Cut) -> bool:
         Dataset.process_rule == small.dataset_rule,
     )
     return session.scalar(same.with_for_update(read=True, key_share=True)) is not None
+
+
+def _ended(small: Small, cut: Cut) -> dict[InstrumentedAttribute[Any], Any]:
+    now = time.monotonic()
+
+    def at(then: float) -> ColumnElement[Any]:
+        return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, now - then)
+
+    return {
+        Document.state: DocumentState.COMPLETED,
+        Document.parsing_at: at(cut.began),
+        Document.cleaning_at: at(cut.ended),
+        Document.splitting_at: at(cut.ended),
+        Document.indexing_at: at(cut.ended),
+        Document.completed_at: func.now(),
+        Document.segments_total: len(cut.pieces),
+        Document.segments_done: len(cut.pieces),
+        Document.tokens: cut.tokens,
+        Document.characters: cut.characters,
+        Document.text_sha256: cut.text_sha256,
+        Document.indexed_sha256: small.sha256,
+        Document.indexed_as: small.way,
+    }
 
 
 def _untouched() -> tuple[ColumnElement[bool], ...]:

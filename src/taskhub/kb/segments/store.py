@@ -105,17 +105,14 @@ def _store_children(session: Session, document: Document, parents: dict[int, Pie
 def _insert_segments(findable: bool) -> ReturningInsert[typing.Any]:
     """One statement whatever the number of rows, so that it is compiled and prepared once."""
 
-    def given(name: str, kind: type[TypeEngine[typing.Any]]) -> BindParameter[typing.Any]:
-        return bindparam(name, type_=ARRAY(kind))
-
     rows = (
         func.unnest(
-            given("texts", Text),
-            given("tokens", Integer),
-            given("sha256s", Text),
-            given("answers", Text),
-            given("keywords", Text),
-            given("words", Text),
+            _given("texts", Text),
+            _given("tokens", Integer),
+            _given("sha256s", Text),
+            _given("answers", Text),
+            _given("keywords", Text),
+            _given("words", Text),
         )
         .table_valued(
             "text", "tokens", "sha256", "answer", "keywords", "words", with_ordinality="n"
@@ -143,6 +140,10 @@ def _insert_segments(findable: bool) -> ReturningInsert[typing.Any]:
         .from_select(list(columns), select(*columns.values()))
         .returning(table.c.id, table.c.position)
     )
+
+
+def _given(name: str, kind: type[TypeEngine[typing.Any]]) -> BindParameter[typing.Any]:
+    return bindparam(name, type_=ARRAY(kind))
 
 
 def _sha256(text: str) -> str:
