@@ -1,11 +1,15 @@
 """What goes, goes in the background: bounded, repeatable, safe against running index jobs."""
 
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
 from taskhub.kb.cleaning import hide, history, kinds, orphans, unused
 from taskhub.kb.datasets import clean as datasets
 from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.tasks.removal import heed, remove
 from taskhub.kb.vectors import cache
-from taskhub.queue import Backoff, Context, cancel_within
+from taskhub.queue import Backoff, Context, Hub, cancel_within
 
 HIDE_DOCUMENTS = 100
 CACHE_ROWS = 1000
@@ -33,7 +37,7 @@ def clean_dataset(ctx: Context, dataset_id: int) -> dict[str, int]:
         heed(ctx)
         with ctx.hub.transaction() as session:
             ids = hide.hide_batch(session, dataset_id, after_id, HIDE_DOCUMENTS)
-            cancel_within(session, ctx.hub, hide.jobs_of_documents(session, ids), reason=DELETED)
+            _stop_jobs(session, ctx.hub, ids)
         if not ids:
             break
         after_id = ids[-1]
@@ -65,14 +69,24 @@ def batch_clean_document(ctx: Context, document_ids: list[int]) -> dict[str, int
     return _documents_removed(ctx, document_ids)
 
 
+def withdraw(session: Session, hub: Hub, document_ids: Sequence[int]) -> list[int]:
+    """Hide documents, and stop the jobs that work on them, in the caller's transaction; those there are."""
+    found = hide.hide_documents(session, document_ids)
+    _stop_jobs(session, hub, found)
+    return found
+
+
+def _stop_jobs(session: Session, hub: Hub, document_ids: Sequence[int]) -> None:
+    cancel_within(session, hub, hide.jobs_of_documents(session, document_ids), reason=DELETED)
+
+
 def _documents_removed(ctx: Context, document_ids: list[int]) -> dict[str, int]:
     ids = sorted(set(document_ids))
     for start in range(0, len(ids), HIDE_DOCUMENTS):
         heed(ctx)
         some = ids[start : start + HIDE_DOCUMENTS]
         with ctx.hub.transaction() as session:
-            found = hide.hide_documents(session, some)
-            cancel_within(session, ctx.hub, hide.jobs_of_documents(session, found), reason=DELETED)
+            withdraw(session, ctx.hub, some)
     return remove(ctx, kinds.owned(kinds.table("documents"), ids), f"{len(ids)} documents")
 
 

@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from taskhub.kb.datasets import create
 from taskhub.kb.documents import again, replace, switches, sync
 from taskhub.kb.documents.add import storable
 from taskhub.kb.documents.failures import UnknownDocument
 from taskhub.kb.documents.models import Document
 from taskhub.kb.documents.web import check_url
+from taskhub.kb.tasks import cleaning
 from taskhub.kb.tasks import documents as tasks
-from taskhub.kb.ways_in import datasets
 from taskhub.queue import Hub
 
 # Ids of seven digits: a job's arguments stay far below 64 KiB.
@@ -172,20 +174,30 @@ def replace_document(hub: Hub, document_id: int, path: str | Path) -> Changed:
 def delete_documents(hub: Hub, document_ids: Iterable[int]) -> list[Changed]:
     """Hide documents at once, stop what works on them or on new versions, and remove all of it later.
 
-    One that is missing is told, and the others go.
+    Each thousand is a transaction and a job of its own. One that is missing is told, and the others
+    go.
     """
-    ids = list(document_ids)
-    with hub.transaction() as session:
-        versions = session.scalars(replace.versions_of(ids)).all()
-    deleted = datasets.delete_documents(hub, [*ids, *versions])
-    job_id = deleted.job_ids[0] if deleted.job_ids else None
-    done = set(deleted.document_ids)
+    ids = list(dict.fromkeys(document_ids))
+    jobs: dict[int, int] = {}
+    for start in range(0, len(ids), BATCH_DOCUMENTS):
+        some = ids[start : start + BATCH_DOCUMENTS]
+        with hub.transaction() as session:
+            versions = session.scalars(replace.versions_of(some)).all()
+            found = cleaning.withdraw(session, hub, sorted({*some, *versions}))
+            if found:
+                jobs |= dict.fromkeys(found, _cleaned_later(session, found))
     return [
-        Changed(document_id=n, outcome="deleted", job_id=job_id)
-        if n in done
+        Changed(document_id=n, outcome="deleted", job_id=jobs[n])
+        if n in jobs
         else _refused(n, "does not exist")
         for n in ids
     ]
+
+
+def _cleaned_later(session: Session, ids: list[int]) -> int:
+    if len(ids) == 1:
+        return cleaning.clean_document.options(session=session).defer(ids[0]).id
+    return cleaning.batch_clean_document.options(session=session).defer(ids).id
 
 
 def enable_documents(hub: Hub, document_ids: Iterable[int], *, enabled: bool) -> list[Changed]:
