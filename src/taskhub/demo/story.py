@@ -84,8 +84,9 @@ def _cleaned(stage: Stage, paths: list[Path]) -> dict[str, Any]:
     before = library.rows(stage.hub, dataset_id)
     library.remove(stage, dataset_id)
     after = library.rows(stage.hub, dataset_id)
-    for name in before:
-        screen.line(f"  {name:<16} {before[name]:>7} -> {after[name]}")
+    for name, number in before.items():
+        if number or after[name]:
+            screen.line(f"  {name:<16} {number:>7} -> {after[name]}")
     if any(after.values()) or not any(before.values()):
         raise DemoBroken("rows of the dataset are left")
     screen.good("nothing of it is left; the cache of embeddings, which others share, stays")
