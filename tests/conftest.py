@@ -171,14 +171,14 @@ def connection(_shared: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def kb(pytestconfig: pytest.Config) -> None:
-    """For tests of the knowledge base: the server must have pgvector."""
+def pgvector(pytestconfig: pytest.Config) -> None:
+    """For tests of the index itself: the server must have pgvector. All else works without."""
     if left_out := pytestconfig.stash[_left_out]:
         pytest.skip(left_out)
 
 
 @pytest.fixture
-def session(connection: Connection, kb: None) -> Iterator[Session]:
+def session(connection: Connection) -> Iterator[Session]:
     """A Session on a migrated database; whatever it commits is rolled back at the end."""
     with Session(connection, join_transaction_mode="create_savepoint") as opened:
         yield opened

@@ -259,7 +259,7 @@ def test_an_adopted_schema_differs_from_a_new_one_in_nothing(engine: Engine) -> 
     assert describe(engine, "public") == brandnew
 
 
-def test_the_printed_sql_adopts_too(engine: Engine, kb: None) -> None:
+def test_the_printed_sql_adopts_too(engine: Engine, pgvector: None) -> None:
     build(engine, "3.0")
     fill(engine)
     before = rows(engine)

@@ -119,7 +119,7 @@ def test_the_schemas_have_the_names_that_are_set(empty: Engine) -> None:
     empty.dispose()
 
 
-def test_the_models_and_the_migrations_agree(database: str, kb: None) -> None:
+def test_the_models_and_the_migrations_agree(database: str) -> None:
     import taskhub.kb.tasks
     import taskhub.mail.tasks
     import taskhub.system.tasks  # noqa: F401 - its models register themselves
@@ -176,7 +176,7 @@ def test_a_schema_that_is_newer_and_still_serves_is_accepted(hub: Hub) -> None:
     hub.run_worker(wait=False)
 
 
-def test_the_sql_can_be_printed_and_run_by_other_means(empty: Engine, kb: None) -> None:
+def test_the_sql_can_be_printed_and_run_by_other_means(empty: Engine, pgvector: None) -> None:
     printed = migrations.offline_sql(Settings())
 
     with empty.connect() as connection:

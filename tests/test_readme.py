@@ -14,7 +14,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_every_shell_command_of_the_readme_runs(tmp_path: Path, kb: None) -> None:
+def test_every_shell_command_of_the_readme_runs(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     [example] = blocks("python")
     (tmp_path / "shop.py").write_text(example)

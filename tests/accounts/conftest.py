@@ -12,7 +12,7 @@ from taskhub.settings import Settings
 
 
 @pytest.fixture
-def sessions(database: str, kb: None) -> Iterator[sessionmaker[Session]]:
+def sessions(database: str) -> Iterator[sessionmaker[Session]]:
     """Sessions that really commit, for races."""
     engine = db.engine(db.address(database), Settings())
     yield sessionmaker(engine)

@@ -9,8 +9,6 @@ import pytest
 
 from tests.cli.conftest import Run
 
-pytestmark = pytest.mark.usefixtures("kb")
-
 
 @pytest.fixture
 def kb_command(command: Run) -> Run:

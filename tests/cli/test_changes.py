@@ -13,13 +13,11 @@ from taskhub.kb.ways_in import documents
 from taskhub.settings import Settings
 from tests.cli.conftest import Run
 
-pytestmark = pytest.mark.usefixtures("kb")
-
 Ask = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def hub(settings: Settings, kb: None) -> Iterator[Hub]:
+def hub(settings: Settings) -> Iterator[Hub]:
     made = app.build(settings)
     yield made
     made.close()

@@ -162,7 +162,7 @@ def test_settings_are_shown_with_their_source_and_without_secrets(command: Run) 
     }
 
 
-def test_a_dataset_is_filled_searched_and_cleaned(process: Run, kb: None, tmp_path: Path) -> None:
+def test_a_dataset_is_filled_searched_and_cleaned(process: Run, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text(
         "# Keys\n\nThe spare key of the cellar hangs behind the clock.\n"

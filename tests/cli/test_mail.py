@@ -31,7 +31,7 @@ def smtp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def office(database: str, smtp: Server, kb: None) -> Iterator[Hub]:
+def office(database: str, smtp: Server) -> Iterator[Hub]:
     """A hub with the mail family, for what commands look at."""
     hub = Hub(settings=smtp.settings(database_url=database, poll_seconds=0.2))
     hub.add(tasks.mail)

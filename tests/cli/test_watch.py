@@ -3,13 +3,11 @@
 import json
 
 import psycopg
-import pytest
 
 from taskhub import db
 from tests.cli.conftest import Run
 from tests.system.receiver import receiving
 
-pytestmark = pytest.mark.usefixtures("kb")
 SECRET = "a secret of the two of us"  # noqa: S105 - of a test
 
 

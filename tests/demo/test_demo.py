@@ -13,7 +13,7 @@ from taskhub import db
 HANDBOOK = Path(__file__).parents[2] / "examples" / "handbook" / "policies"
 
 
-def test_what_the_demo_says_stands_in_the_database(database: str, kb: None, tmp_path: Path) -> None:
+def test_what_the_demo_says_stands_in_the_database(database: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "taskhub", "demo", str(HANDBOOK)],
         cwd=tmp_path,

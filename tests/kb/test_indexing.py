@@ -25,7 +25,7 @@ TEXT = "The spare key of the cellar hangs behind the clock in the hall.\n"
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None) -> Iterator[Hub]:
+def library(settings: Settings) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()
@@ -175,7 +175,6 @@ def test_another_size_of_segments_is_a_change(
 @pytest.mark.parametrize("small_text_bytes", [262_144, 0])
 def test_other_bytes_with_the_same_text_keep_segments_and_vectors(
     settings: Settings,
-    kb: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     small_text_bytes: int,
@@ -270,7 +269,7 @@ def test_a_batch_that_is_not_there_is_named(library: Hub) -> None:
 
 
 def test_the_plan_of_a_tenant_gives_its_jobs_their_priority(
-    settings: Settings, kb: None, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
     hub = app.build(dataclasses.replace(settings, plan_priorities={"paid": "50"}, tenant_jobs=2))
     ids = {tenant: make_dataset(hub, tenant) for tenant in ("free", "paid")}

@@ -14,8 +14,6 @@ from taskhub.kb.documents.state import status
 from taskhub.settings import Settings
 from tests.kb.makers import make_dataset, make_indexed
 
-pytestmark = pytest.mark.usefixtures("kb")
-
 
 def test_the_models_and_the_migrated_tables_agree(session: Session) -> None:
     ours = {getattr(models, name).__tablename__ for name in models.__all__ if _is_table(name)}

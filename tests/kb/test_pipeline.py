@@ -24,7 +24,7 @@ TEXT = "The spare key of the cellar hangs behind the clock in the hall."
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None) -> Iterator[Hub]:
+def library(settings: Settings) -> Iterator[Hub]:
     hub = app.build(dataclasses.replace(settings, max_file_bytes=1_000_000))
     yield hub
     hub.close()

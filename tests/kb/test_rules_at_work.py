@@ -18,7 +18,7 @@ from tests.kb.documents import hostile
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None) -> Iterator[Hub]:
+def library(settings: Settings) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()

@@ -31,7 +31,7 @@ def transaction(session: Session) -> Callable[[], AbstractContextManager[Session
 
 
 @pytest.fixture
-def sessions(database: str, kb: None) -> Iterator[sessionmaker[Session]]:
+def sessions(database: str) -> Iterator[sessionmaker[Session]]:
     """Sessions that really commit, for races."""
     engine = db.engine(db.address(database), Settings())
     yield sessionmaker(engine)
@@ -67,7 +67,7 @@ def smtp(serve: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def hub_for(database: str, kb: None) -> Iterator[HubFor]:
+def hub_for(database: str) -> Iterator[HubFor]:
     """A hub with the mail family whose mails go to one server."""
     made: list[Hub] = []
 

@@ -16,7 +16,7 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 
 
 @pytest.fixture
-def hub(database: str, kb: None, smtp: Server) -> Iterator[Hub]:
+def hub(database: str, smtp: Server) -> Iterator[Hub]:
     """The built-in hub, as a worker has it: words are written in a child process, which imports it."""
     given = {
         "database_url": database,

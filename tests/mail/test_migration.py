@@ -37,11 +37,11 @@ def differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, Base.metadata))
 
 
-def test_the_models_agree_with_the_migration(connection: Connection, kb: None) -> None:
+def test_the_models_agree_with_the_migration(connection: Connection) -> None:
     assert differences(connection) == []
 
 
-def test_every_constraint_has_the_name_its_model_gives(connection: Connection, kb: None) -> None:
+def test_every_constraint_has_the_name_its_model_gives(connection: Connection) -> None:
     seen = inspect(connection)
 
     for name in TABLES:
@@ -61,7 +61,7 @@ def test_python_and_postgres_know_the_same_purposes_and_states(session: Session)
         assert list(labels) == [member.value for member in enum]
 
 
-def test_going_down_leaves_nothing_and_up_works_again(database: str, kb: None) -> None:
+def test_going_down_leaves_nothing_and_up_works_again(database: str) -> None:
     settings = Settings(database_url=database)
     engine = db.engine(db.address(database), settings)
 
@@ -86,7 +86,7 @@ def test_going_down_leaves_nothing_and_up_works_again(database: str, kb: None) -
     engine.dispose()
 
 
-def test_the_models_work_in_a_schema_of_another_name(empty_database: str, kb: None) -> None:
+def test_the_models_work_in_a_schema_of_another_name(empty_database: str) -> None:
     settings = Settings(database_url=empty_database, kb_schema="other_kb")
     engine = db.engine(db.address(empty_database), settings)
     migrations.upgrade(engine, settings)

@@ -31,7 +31,7 @@ def smtp() -> Iterator[Server]:
 
 
 @pytest.fixture
-def watched(settings: Settings, kb: None) -> Iterator[Watched]:
+def watched(settings: Settings) -> Iterator[Watched]:
     """Makes hubs with the system family and a task `work` that fails where it is told to."""
     made: list[Hub] = []
 

@@ -9,7 +9,7 @@ from taskhub.settings import Settings
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None) -> Iterator[Hub]:
+def library(settings: Settings) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()

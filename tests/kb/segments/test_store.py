@@ -11,8 +11,6 @@ from taskhub.kb.segments.split import Piece
 from taskhub.kb.segments.store import discard, store
 from taskhub.kb.segments.words import CONFIGURATION
 
-pytestmark = pytest.mark.usefixtures("kb")
-
 
 def test_pieces_become_rows_with_answers_and_children(session: Session, dataset: Dataset) -> None:
     document = add(session, dataset, name="a.txt", content=b"x")

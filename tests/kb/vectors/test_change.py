@@ -61,7 +61,7 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> Iterator[Letters]:
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None, letters: Letters) -> Iterator[Hub]:
+def library(settings: Settings, letters: Letters) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()
@@ -327,6 +327,7 @@ def test_a_dataset_that_is_deleted_meanwhile_ends_the_build(library: Hub) -> Non
     assert job.result(timeout=5) == {"superseded": 1}
 
 
+@pytest.mark.usefixtures("pgvector")
 def test_a_model_of_a_width_without_a_table_is_refused_before_anything_changes(
     library: Hub, letters: Letters
 ) -> None:
@@ -355,7 +356,7 @@ def test_the_plan_counts_what_is_to_be_embedded_and_removed(library: Hub, letter
 
 
 @pytest.fixture
-def far(settings: Settings, kb: None, endpoint: Endpoint) -> Iterator[Hub]:
+def far(settings: Settings, endpoint: Endpoint) -> Iterator[Hub]:
     """A hub whose model `far` is an endpoint's."""
     hub = app.build(dataclasses.replace(settings, embedding_url=endpoint.url, embedding_batch=8))
     yield hub
@@ -419,7 +420,7 @@ def failed_jobs(hub: Hub) -> list[int]:
 
 
 def test_the_rates_of_the_settings_are_the_limits_and_what_was_used_is_settled(
-    settings: Settings, kb: None, endpoint: Endpoint
+    settings: Settings, endpoint: Endpoint
 ) -> None:
     rated = dataclasses.replace(
         settings,

@@ -19,10 +19,12 @@ from tests.kb.makers import make_dataset, make_indexed
 MODEL = "of the test"
 
 
-@pytest.fixture(params=[IndexedStore, ExactStore], ids=["pgvector", "exact"])
+@pytest.fixture(params=["pgvector", "exact"])
 def store(request: pytest.FixtureRequest) -> Store:
-    made: Store = request.param()
-    return made
+    if request.param == "exact":
+        return ExactStore()
+    request.getfixturevalue("pgvector")
+    return IndexedStore()
 
 
 @pytest.fixture
@@ -147,6 +149,7 @@ def test_nothing_is_put_for_no_rows(session: Session, store: Store) -> None:
     store.put(session, MODEL, [])
 
 
+@pytest.mark.usefixtures("pgvector")
 def test_a_width_without_a_table_is_refused_with_the_known_ones(
     session: Session, dataset: Dataset, segments: list[int]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.kb.ways_in.library import Library
 
 
 @pytest.fixture
-def hub(settings: Settings, kb: None) -> Iterator[Hub]:
+def hub(settings: Settings) -> Iterator[Hub]:
     """A hub with the tasks of the knowledge base, which may fetch from this machine by one name."""
     small = dataclasses.replace(
         settings,

@@ -12,6 +12,7 @@ from taskhub.kb.documents.models import Document
 from taskhub.kb.search import Mode, search
 from taskhub.kb.segments.models import Segment
 from taskhub.kb.vectors.models import Embedding
+from taskhub.kb.vectors.store import tables
 from taskhub.kb.ways_in import documents
 from taskhub.queue import Job
 
@@ -71,6 +72,14 @@ class Library:
         """How many rows of a kind there are."""
         with self.hub.transaction() as session:
             return session.scalar(select(func.count()).select_from(model).filter_by(**values)) or 0
+
+    def vectors(self) -> int:
+        """How many vectors there are, in whichever tables the server can have."""
+        with self.hub.transaction() as session:
+            return sum(
+                session.scalar(select(func.count()).select_from(table)) or 0
+                for table in tables(session)
+            )
 
     def embedded(self) -> int:
         """How many texts were embedded so far."""

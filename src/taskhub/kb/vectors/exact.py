@@ -116,7 +116,10 @@ def _chunks(session: Session, query: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _filled(compiled: Any, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The statement and its parameters, with the lists of IN written out."""
+    """The statement and its parameters as the driver takes them, with the lists of IN written out."""
     parameters = compiled.construct_params(dict(values))
+    for name, as_sent in compiled._bind_processors.items():  # noqa: SLF001 - as below: metadata becomes JSON
+        if name in parameters:
+            parameters[name] = as_sent(parameters[name])
     expanded = compiled._process_parameters_for_postcompile(parameters)  # noqa: SLF001 - what an execute does, without its result in text
     return expanded.statement, {**parameters, **expanded.additional_parameters}
