@@ -13,6 +13,7 @@ import pytest
 from taskhub import Backoff, Context, Hub, Snooze
 from taskhub.telemetry import logs
 from tests.queue import crunching
+from tests.telemetry.runs import run_out
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_each_attempt_has_one_line_with_all_there_is_to_know(hub: Hub, stream: i
         raise ValueError("no such address")
 
     job = send.defer("canary-7f3a")
-    hub.run_worker(wait=False)
+    run_out(hub, job)
 
     first, second = of_attempts(stream)
     assert (first["event"], second["event"]) == ("job.retried", "job.failed")

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from taskhub import Backoff, Fail, Hub
 from taskhub.telemetry import families
 from taskhub.telemetry.worker_metrics import MOST_QUEUES, WorkerMetrics
+from tests.telemetry.runs import run_out
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 
@@ -33,10 +34,11 @@ def test_a_worker_counts_what_became_of_its_jobs(hub: Hub) -> None:
         if order == 7:
             raise ValueError("try again")
 
-    send.defer_many([{"order": n} for n in (1, 2, 7, 13)])
+    jobs = send.defer_many([{"order": n} for n in (1, 2, 7, 13)])
     worker = hub.worker(wait=False)
     metrics.watch(worker)
     asyncio.run(worker.run())
+    run_out(hub, jobs[2])
     found = read(metrics)
 
     assert found["taskhub_jobs_deferred_total"] == {("mail", "send"): 4}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from taskhub.queue import Worker
+from taskhub.queue import Hub, Worker
 
 
 class ExtraMissing(RuntimeError):
@@ -29,16 +29,29 @@ class Probing:
 async def watched(
     worker: Worker, probing: Probing | None, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Serve the probes and the metrics of a worker meanwhile, on its own loop.
+    """Serve the probes and the metrics of a worker meanwhile, on its own loop; trace what it runs.
 
     Raises:
-        ExtraMissing: probes need taskhub[prometheus,dashboard].
+        ExtraMissing: probes need taskhub[prometheus,dashboard], the setting traces taskhub[otel].
         NoAddress: another program has the port, or the host is none of this machine's.
     """
+    if worker.hub.settings.traces:
+        _trace(worker.hub)
     async with AsyncExitStack() as stack:
         if probing is not None:
             await _probe(stack, worker, probing, say)
         yield
+
+
+def _trace(hub: Hub) -> None:
+    try:
+        from taskhub.telemetry import traces
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"traces need {error.name}; run `pip install 'taskhub[otel]'`"
+        ) from error
+    if not any(isinstance(one, traces.Traces) for one in hub.observers):
+        traces.instrument(hub)
 
 
 async def _probe(
