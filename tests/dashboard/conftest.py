@@ -61,11 +61,11 @@ Visitor = Callable[..., Browser]
 
 @pytest.fixture
 def visitor(hub: Hub) -> Iterator[Visitor]:
-    """Makes a browser with a dashboard of the test's own database; the options are those of `create`."""
+    """Makes a browser with a dashboard of the test's hub or another, by the options of `create`."""
     opened: list[Browser] = []
 
-    def make(**options: Any) -> Browser:
-        app = dashboard.create(hub, **{"anonymous": "admin", **options})
+    def make(other: Hub | None = None, /, **options: Any) -> Browser:
+        app = dashboard.create(other or hub, **{"anonymous": "admin", **options})
         opened.append(Browser(app))
         return opened[-1]
 

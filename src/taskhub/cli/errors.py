@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 
 import click
@@ -16,6 +15,7 @@ from taskhub.migrations import SchemaBehind
 from taskhub.queue import BadArgument, CronInUse, UnknownCron, UnknownJob
 from taskhub.queue.worker_actions import UnknownWorker, WorkerLives
 from taskhub.settings import BadSetting
+from taskhub.settings.masking import masked
 from taskhub.telemetry.watching import ExtraMissing, NoAddress
 
 OK, FAILED, USAGE, APP, DATABASE, SCHEMA, PARTLY, UNHEALTHY, REFUSED = 0, 1, 2, 3, 4, 5, 7, 8, 9
@@ -25,7 +25,6 @@ INTERRUPTED = 130
 _MISSING = frozenset({"42P01", "42703", "42883", "3F000", "42704"})
 # Connection lost, no such role or password, no such database, too many clients, shutting down.
 _UNREACHABLE = ("08", "28", "3D", "53", "57P")
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@|((?:password|sslpassword)=)[^&\s'\"]+")
 
 
 class Refused(Exception):
@@ -44,11 +43,6 @@ def report(error: BaseException, *, verbose: bool) -> int:
     if message:
         click.echo(f"error: {masked(message)}", err=True)
     return code
-
-
-def masked(text: str) -> str:
-    """`text` without the passwords of the urls in it."""
-    return _PASSWORD.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else f"{m[2]}***", text)
 
 
 def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one kind of error, one return

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from taskhub import migrations
-from taskhub.cli.errors import UNHEALTHY, masked
+from taskhub.cli.errors import UNHEALTHY
 from taskhub.cli.live_names import hint
 from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.output import (
@@ -25,6 +25,7 @@ from taskhub.queue import Hub, horizon, insight
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.states import HeldKey, JobDetail, QueueState, TaskCount, WorkerState
 from taskhub.queue.why.words import span
+from taskhub.settings.masking import masked
 
 QUEUES = (
     Column("queue"),

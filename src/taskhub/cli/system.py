@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from importlib.metadata import version as installed
 
 import click
 
-from taskhub.cli.errors import masked
 from taskhub.cli.options import Asked, Verbs, verb
 from taskhub.cli.output import Column, write_object, write_rows
-from taskhub.settings import SECRETS
+from taskhub.settings.masking import shown
 
 
 @click.group("config", cls=Verbs, examples=("taskhub config show",))
@@ -23,21 +21,7 @@ def config() -> None:
 @click.pass_obj
 def show(asked: Asked) -> None:
     """Every setting, its value and the place the value came from; secrets are masked."""
-    settings = asked.settings()
-    rows = []
-    for field in dataclasses.fields(settings):
-        if field.name == "sources":
-            continue
-        value = getattr(settings, field.name)
-        hidden = field.name in SECRETS and value is not None
-        text = "***" if hidden else masked("" if value is None else str(value))
-        rows.append(
-            {
-                "name": field.name,
-                "value": text,
-                "source": settings.sources.get(field.name, "default"),
-            }
-        )
+    rows = shown(asked.settings())
     write_rows(
         asked, rows, (Column("name"), Column("value", wide=True), Column("source")), key="name"
     )

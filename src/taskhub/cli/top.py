@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import OperationalError
 
-from taskhub.cli.errors import masked
 from taskhub.cli.look import QUEUES, WORKERS
 from taskhub.cli.options import Asked, verb
 from taskhub.cli.output import Column, ago, rich_grid, table, visible, wants_table, write_object
 from taskhub.queue import Hub, insight
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.states import Counts, JobLine, QueueState, WorkerState
+from taskhub.settings.masking import masked
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,11 +9,12 @@ import sys
 import click
 
 from taskhub import settings
-from taskhub.cli.errors import APP, SCHEMA, USAGE, masked
+from taskhub.cli.errors import APP, SCHEMA, USAGE
 from taskhub.cli.options import Asked, say, verb
 from taskhub.queue import Hub, Worker, collector, insight, parting
 from taskhub.queue.shares import MOST_WEIGHT
 from taskhub.queue.storable import MAX_NAME_BYTES, check_text
+from taskhub.settings.masking import masked
 from taskhub.telemetry import logs
 from taskhub.telemetry.watching import Probing, watched
 

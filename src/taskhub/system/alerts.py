@@ -69,11 +69,19 @@ def _resolve(alert: Alert, now: datetime, changes: Changes) -> None:
         changes.over.append(alert)
 
 
-def listed(session: Session, *, resolved: bool = False, limit: int = 200) -> list[Alert]:
-    """The alerts that are open, the newest first; with `resolved` also those that are over."""
-    query = select(Alert).order_by(Alert.since.desc(), Alert.id.desc()).limit(limit)
+def listed(
+    session: Session, *, resolved: bool = False, before_id: int | None = None, limit: int = 200
+) -> list[Alert]:
+    """The alerts that are open, the newest first; with `resolved` also those that are over.
+
+    With `before_id` those that are older than this one.
+    """
+    # Ids follow the times: there is one monitor, and it opens all alerts of a look at once.
+    query = select(Alert).order_by(Alert.id.desc()).limit(limit)
     if not resolved:
         query = query.where(Alert.resolved_at.is_(None))
+    if before_id is not None:
+        query = query.where(Alert.id < before_id)
     return list(session.scalars(query))
 
 

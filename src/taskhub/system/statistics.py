@@ -43,6 +43,22 @@ class Total:
     longest_p95_wait_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourPoint:
+    """What ended within one hour.
+
+    Attributes:
+        duration_p50_seconds, duration_p95_seconds: None where nothing ran.
+    """
+
+    hour: datetime
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    duration_p50_seconds: float | None = None
+    duration_p95_seconds: float | None = None
+
+
 def roll_up(hub: Hub, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
     """Add up the hours that are over and not added up yet, oldest first; how many.
 
@@ -113,6 +129,43 @@ def totals(session: Session, since: datetime, *, by: By, limit: int = 500) -> li
         Total(**dict(zip(names, (_name(row[0]), *row[1:]), strict=True)))
         for row in session.execute(query)
     ]
+
+
+def course(
+    session: Session, *, hours: int = 24, task: str | None = None, queue: str | None = None
+) -> list[HourPoint]:
+    """The last whole hours that were added up, oldest first, of all, one task or one queue.
+
+    Hours in which nothing ended are there too. Medians are weighted by runs, the 95th is the worst.
+    """
+    mark = session.get(Bookmark, BOOKMARK)
+    if mark is None:
+        return []
+    table = HourStatistics
+    runs = table.succeeded + table.failed + table.retried
+    counts = [
+        cast(func.sum(one), Integer) for one in (table.succeeded, table.failed, table.retried)
+    ]
+    query = (
+        select(
+            table.hour,
+            *counts,
+            cast(_weighted(table.duration_p50_seconds, runs), Float),
+            func.max(table.duration_p95_seconds),
+        )
+        .where(table.hour >= mark.at - hours * HOUR, table.hour < mark.at)
+        .group_by(table.hour)
+    )
+    if task is not None:
+        query = query.where(table.task == task)
+    if queue is not None:
+        query = query.where(table.queue == queue)
+    names = list(HourPoint.__dataclass_fields__)
+    found = {
+        row[0]: HourPoint(**dict(zip(names, row, strict=True))) for row in session.execute(query)
+    }
+    times = [mark.at - n * HOUR for n in range(hours, 0, -1)]
+    return [found.get(hour, HourPoint(hour=hour)) for hour in times]
 
 
 def _weighted(seconds: object, runs: object) -> object:

@@ -1,6 +1,27 @@
 """The screens, one a file; each file's ROUTES are part of the dashboard once it is named here."""
 
-from taskhub.dashboard.pages import entrance, overview, plumbing
+from taskhub.dashboard.pages import (
+    alerts,
+    annotations,
+    audit,
+    entrance,
+    knowledge,
+    limits,
+    mail,
+    overview,
+    plumbing,
+    queues,
+    schedules,
+    search,
+    segments,
+    system,
+    tasks,
+    workers,
+)
 from taskhub.dashboard.routing import Route
 
-PAGES: tuple[Route, ...] = (*overview.ROUTES, *entrance.ROUTES, *plumbing.ROUTES)
+_SCREENS = (
+    overview, queues, tasks, workers, schedules, limits, knowledge, segments, search, annotations,
+    mail, alerts, audit, system, entrance, plumbing,
+)  # fmt: skip
+PAGES: tuple[Route, ...] = tuple(route for screen in _SCREENS for route in screen.ROUTES)

@@ -1,0 +1,96 @@
+"""Queues: what each holds, and what holds it back."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from taskhub.dashboard.acting import SPANS, Done, act, named, span
+from taskhub.dashboard.routing import action, screen
+from taskhub.dashboard.visit import Visit
+from taskhub.dashboard.words import mark
+from taskhub.queue import insight
+from taskhub.queue.limits import Limit
+from taskhub.queue.states import QueueState
+
+LIVE = ("live", "draining", "drained")
+
+
+def listing(visit: Visit) -> Response:
+    """Every queue with what it holds, its limit and its pause."""
+    held = _rules(visit)
+    return visit.page("queues.html", queues=insight.queues(visit.reader), held=held)
+
+
+def show(visit: Visit) -> Response:
+    """One queue, its workers, and what can be done to it."""
+    name = visit.asked("name")
+    every = insight.queues(visit.reader)
+    queue = next((q for q in every if q.queue == name), None)
+    rule = _rules(visit).get(name)
+    if queue is None and rule is None:
+        raise HTTPException(404, visit.translate("No queue is called so, or it is empty."))
+    workers = [
+        worker
+        for worker in insight.workers(visit.reader)
+        if worker.state in LIVE and (worker.queues is None or name in worker.queues)
+    ]
+    return visit.page(
+        "queue.html",
+        heading=name,
+        queue=queue or _empty(name, len(workers)),
+        rule=rule,
+        workers=workers,
+        spans=SPANS,
+    )
+
+
+def pause(visit: Visit) -> Response:
+    """Start no more jobs of the queue."""
+    name, until = named(visit, "queue"), span(visit)
+
+    def change() -> Done:
+        visit.hub.pause(queue=name, reason=visit.reason or "", until=until)
+        return Done(said=visit.translate("Queue %(name)s is paused.", name=name))
+
+    target = {"queue": name, "seconds": until.total_seconds() if until else None}
+    return act(visit, "pause", target, change)
+
+
+def resume(visit: Visit) -> Response:
+    """Let the queue's jobs start again."""
+    name = named(visit, "queue")
+
+    def change() -> Done:
+        if visit.hub.resume(queue=name):
+            return Done(said=visit.translate("Queue %(name)s goes on.", name=name))
+        return Done(
+            said=visit.translate("Queue %(name)s was not paused.", name=name), matched=1, changed=0
+        )
+
+    return act(visit, "resume", {"queue": name}, change)
+
+
+def _rules(visit: Visit) -> dict[str, Limit]:
+    """What is said of queues, by the queue's name."""
+    prefix = "queue:"
+    return {
+        limit.name.removeprefix(prefix): limit
+        for limit in visit.reader.limits()
+        if limit.name.startswith(prefix)
+    }
+
+
+def _empty(name: str, workers: int) -> QueueState:
+    return QueueState(
+        queue=name, ready=0, scheduled=0, running=0, failed=0, oldest_ready_seconds=None,
+        workers=workers,
+    )  # fmt: skip
+
+
+ROUTES = (
+    screen("/queues", listing, name="queues", title=mark("Queues"), nav=40),
+    screen("/queues/show", show, name="queues.show", title=mark("Queue")),
+    action("/queues/pause", pause, name="queues.pause"),
+    action("/queues/resume", resume, name="queues.resume"),
+)
