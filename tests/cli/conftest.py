@@ -1,10 +1,13 @@
 """The command line in a project of its own: in this process, or as one of its own."""
 
 import importlib
+import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,21 @@ def send(ctx: Context, order_id: int, language: str = "en-US") -> str:
         raise Fail("no such order")
     return f"{order_id} in {language}"
 """
+
+
+@contextmanager
+def _logs_and_signals_kept() -> Iterator[None]:
+    """A worker sets both for its whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -66,14 +84,18 @@ def command(
 ) -> Run:
     """As `process`, but in this process, which loads the libraries once and not a hundred times.
 
-    A worker still gets a process of its own: signals and logs belong to it.
+    Several workers, and one that runs on, still get processes of their own.
     """
 
     def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        if "worker" in arguments:
+        if "worker" in arguments and ("--burst" not in arguments or "--processes" in arguments):
             return process(*arguments, **variables)
         capsys.readouterr()
-        with monkeypatch.context() as inside, pytest.raises(SystemExit) as ended:
+        with (
+            _logs_and_signals_kept(),
+            monkeypatch.context() as inside,
+            pytest.raises(SystemExit) as ended,
+        ):
             inside.chdir(project)
             inside.setattr(sys, "path", [*sys.path])
             inside.delitem(sys.modules, "shop", raising=False)

@@ -162,7 +162,7 @@ def test_settings_are_shown_with_their_source_and_without_secrets(command: Run) 
     }
 
 
-def test_a_dataset_is_filled_searched_and_cleaned(process: Run, tmp_path: Path) -> None:
+def test_a_dataset_is_filled_searched_and_cleaned(command: Run, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text(
         "# Keys\n\nThe spare key of the cellar hangs behind the clock.\n"
@@ -170,25 +170,25 @@ def test_a_dataset_is_filled_searched_and_cleaned(process: Run, tmp_path: Path) 
     (tmp_path / "docs" / "b.bin").write_bytes(b"\0\1\2")
     built_in = {"TASKHUB_APP": "taskhub.app:hub"}
 
-    process("dataset", "create", "house", **built_in)
-    added = process("document", "add", "docs", "--dataset", "house", "-o", "json", **built_in)
-    process("worker", "--queue", "indexing", "--burst", **built_in)
-    found = process(
+    command("dataset", "create", "house", **built_in)
+    added = command("document", "add", "docs", "--dataset", "house", "-o", "json", **built_in)
+    command("worker", "--queue", "indexing", "--burst", **built_in)
+    found = command(
         "document", "search", "Where is the key?", "--dataset", "house", "-o", "json", **built_in
     )
-    narrowed = process(
+    narrowed = command(
         *("document", "search", "key", "--dataset", "house", "--meta", "year=2025"), **built_in
     )
-    described = process("document", "describe", "1", "year=2025", "-o", "json", **built_in)
-    fitting = process(
+    described = command("document", "describe", "1", "year=2025", "-o", "json", **built_in)
+    fitting = command(
         *("document", "search", "key", "--dataset", "house", "--meta", "year=2025"), **built_in
     )
-    unknown = process("document", "search", "key", "--dataset", "shed", **built_in)
-    nobody = process("document", "search", "key", "--dataset", "house", "--tenant", "x", **built_in)
-    misread = process(
+    unknown = command("document", "search", "key", "--dataset", "shed", **built_in)
+    nobody = command("document", "search", "key", "--dataset", "house", "--tenant", "x", **built_in)
+    misread = command(
         *("document", "search", "key", "--dataset", "house", "--meta", "year"), **built_in
     )
-    dry = process("dataset", "clean", "house", "--dry-run", "-o", "json", **built_in)
+    dry = command("dataset", "clean", "house", "--dry-run", "-o", "json", **built_in)
 
     assert added.returncode == 7, added.stderr
     assert [row["state"] for row in json.loads(added.stdout)] == ["waiting", "error"]

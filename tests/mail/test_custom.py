@@ -64,21 +64,21 @@ def test_a_recipient_whose_values_do_not_fit_stops_no_other(hub: Hub, smtp: Serv
     assert "ZeroDivisionError" in (kept["b@example.com"][1] or "")
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ cycler.__init__.__globals__.os.environ }}",
-        "{{ people.append(1) }}",
-        "{% include '/etc/passwd' %}",
-    ],
-)
-def test_words_reach_nothing_but_their_values(hub: Hub, smtp: Server, attack: str) -> None:
-    ways_in.send_custom(hub, ["mei@example.com"], "News", attack, values={"people": []})
-    work(hub)
+ATTACKS = [
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ cycler.__init__.__globals__.os.environ }}",
+    "{{ people.append(1) }}",
+    "{% include '/etc/passwd' %}",
+]
+
+
+def test_words_reach_nothing_but_their_values(hub: Hub, smtp: Server) -> None:
+    for attack in ATTACKS:
+        ways_in.send_custom(hub, ["mei@example.com"], "News", attack, values={"people": []})
+    work(hub)  # all in one child
 
     assert smtp.mails == []
-    assert [mail.state for mail in mails(hub)] == [State.refused]
+    assert [mail.state for mail in mails(hub)] == [State.refused] * len(ATTACKS)
 
 
 def test_words_that_never_end_are_stopped_after_three_seconds_of_work(

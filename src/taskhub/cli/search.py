@@ -106,7 +106,7 @@ def _dataset_ids(hub: Hub, names: tuple[str, ...], tenant: str) -> list[int]:
         .where(Tenant.name == tenant, Dataset.name.in_(names), Dataset.deleted_at.is_(None))
     )
     with hub.transaction() as session:
-        found = dict(session.execute(known).tuples().all())
+        found = {row.name: row.id for row in session.execute(known)}
     for name in names:
         if name not in found:
             raise Failed(

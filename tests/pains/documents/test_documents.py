@@ -70,7 +70,13 @@ def test_a_change_of_the_model_and_its_job_commit_together(library: Library) -> 
 
 # 4. Documents were set to "waiting" for their retry, and the task was never sent.
 def test_a_retry_sets_the_state_and_defers_in_one_transaction(library: Library) -> None:
-    ids = [library.add(f"{n}.pdf", "no pdf at all") for n in range(3)]
+    ids = [
+        documents.add_document(
+            library.hub, library.dataset_id, library.write(f"{n}.pdf", "no pdf at all")
+        )
+        for n in range(3)
+    ]
+    library.work()
     assert {library.status(i).condition for i in ids} == {Condition.FAILED}
 
     told = changes.retry_documents(library.hub, [*ids, 4711])
