@@ -7,6 +7,7 @@ import stat
 import time
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.connection import Connection
 
 import docx
@@ -35,6 +36,11 @@ def zip_that_lies(kind: Format) -> bytes:
 
 
 def many_entries(_: Format) -> bytes:
+    return _many_entries()
+
+
+@cache
+def _many_entries() -> bytes:
     return hostile.archive(((f"{n}.xml", b"") for n in range(100_000)), packed=False)
 
 
