@@ -1,5 +1,6 @@
 """Bringing dead letters back: which, how many, and at what rate."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -9,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from taskhub import Fail, Hub, Job, Status
-from taskhub.queue import actions
+from taskhub.queue import actions, insight
+from taskhub.queue.actions import frozen
+from taskhub.queue.audit import By
 from taskhub.queue.filters import JobFilter
 
 
@@ -85,7 +88,7 @@ def due_in_seconds(hub: Hub) -> list[tuple[float, int]]:
 def test_a_rate_spaces_the_dates_on_the_databases_clock_across_chunks(
     hub: Hub, dead: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "CHUNK", 2)
+    monkeypatch.setattr(frozen, "CHUNK", 2)
     heard: list[int] = []
 
     done = actions.retry_failed(hub, JobFilter(), jobs_per_second=0.01, progress=heard.append)
@@ -120,3 +123,84 @@ def test_a_rate_that_cannot_be_is_refused_before_anything_is_changed(
         actions.retry_failed(hub, JobFilter(), jobs_per_second=rate)
 
     assert todo(hub) == []
+
+
+def test_what_was_previewed_is_what_is_retried(hub: Hub, dead: dict[str, list[int]]) -> None:
+    preview = actions.freeze(hub, JobFilter(queues=("mail",)))
+    thawed = actions.thaw(preview.token)
+    # Another one of the same kind fails, and one of the frozen is retried and fails, after the preview.
+    hub.tasks["mail_send"].defer(9)
+    actions.retry(hub, dead["mail_send"][:1])
+    hub.run_worker(wait=False)
+
+    done = actions.retry_frozen(hub, thawed, by=By("ann", "api", "route is back"))
+
+    assert preview.count == 3
+    assert [line.id for line in preview.samples] == dead["mail_send"][::-1]
+    assert thawed == dataclasses.replace(preview, samples=())
+    assert (done.matched, done.changed) == (2, 2)
+    assert todo(hub) == dead["mail_send"][1:]
+    [row] = insight.audit(hub)
+    assert (row.action, row.actor, row.source, row.reason) == (
+        "retry-failed", "ann", "api", "route is back",
+    )  # fmt: skip
+    assert (row.matched, row.changed, row.outcome, row.error) == (2, 2, "done", None)
+    assert row.target["filter"].startswith("state:failed queue:mail until:")
+
+
+def test_all_that_waits_and_fits_is_cancelled_and_nothing_else(
+    hub: Hub, dead: dict[str, list[int]]
+) -> None:
+    send = hub.tasks["mail_send"]
+    waiting = [send.defer(n).id for n in range(3)]
+    frozen = actions.freeze(hub, JobFilter(queues=["mail"]), "cancel", limit=2)
+
+    done = actions.cancel_frozen(hub, frozen, reason="sold out", by=By("ann", "api"))
+
+    assert frozen.count == 2
+    assert done.changed == 2
+    assert todo(hub) == waiting[2:]
+    assert Job(waiting[0], "mail_send", hub).attempts()[-1].error_message == "sold out"
+    assert actions.freeze(hub, JobFilter(statuses=["succeeded"]), "cancel").count == 0
+
+
+def test_cancelled_jobs_come_back_only_where_somebody_asks_for_them(
+    hub: Hub, dead: dict[str, list[int]]
+) -> None:
+    job = hub.tasks["index"].defer(7)
+    job.cancel()
+
+    assert actions.freeze(hub, JobFilter(queues=["slow"])).count == 2
+    assert actions.freeze(hub, JobFilter(statuses=["cancelled"])).samples[0].id == job.id
+
+
+def test_a_change_that_is_broken_off_says_how_far_it_came(
+    hub: Hub, dead: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "CHUNK", 2)
+
+    def break_off(jobs: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        actions.retry_frozen(
+            hub, actions.freeze(hub, JobFilter()), by=By("ann", "cli"), progress=break_off
+        )
+
+    [row] = insight.audit(hub)
+    assert (row.matched, row.changed, row.outcome, row.error) == (
+        5, 2, "partly", "KeyboardInterrupt",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("token", ["", "x", "e30=", "eyJ3YW50ZWQiOiAiIn0="])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="token must be one of a preview"):
+        actions.thaw(token)
+
+
+def test_jobs_frozen_for_one_change_are_not_given_another(
+    hub: Hub, dead: dict[str, list[int]]
+) -> None:
+    with pytest.raises(ValueError, match="jobs must be frozen for 'cancel', got 'retry'"):
+        actions.cancel_frozen(hub, actions.freeze(hub, JobFilter()))

@@ -155,7 +155,8 @@ def test_a_page_reads_only_the_partitions_of_its_ids(hub: Hub) -> None:
     history(hub, 10)
     asked = JobFilter(tasks=("rare",)).parameters()
 
-    plan = explained(hub, "list_jobs", **asked, limit=50, from_id=1_000_000, before_id=1_500_000)
+    ids = {"from_id": 1_000_000, "before_id": 1_500_000, "candidates": None}
+    plan = explained(hub, "list_jobs", **asked, **ids, limit=50)
 
     read = set(json.dumps(plan).split('"Relation Name": "')[1:])
     assert {name.split('"')[0] for name in read if name.startswith("attempts")} == {"attempts_1"}

@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import by, noted, with_reason
 from taskhub.cli.errors import PARTLY
 from taskhub.cli.live_names import hint
-from taskhub.cli.look import read_since
+from taskhub.cli.look import read_filter, read_since
 from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
 from taskhub.queue import Hub, actions, retention
+from taskhub.queue.actions.frozen import CHUNK
+from taskhub.queue.audit import By
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.why.words import span
 
@@ -23,11 +26,15 @@ from taskhub.queue.why.words import span
     examples=("taskhub retry 42 43", "taskhub ls --status failed -o ids | xargs taskhub retry"),
 )
 @click.argument("job_ids", type=click.IntRange(min=1), nargs=-1, required=True)
+@with_reason
 @click.pass_context
-def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...]) -> None:
+def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...], reason: str) -> None:
     """Let jobs that failed, were cancelled or aborted run again; exit code 7 if some could not."""
     hub, _ = asked.hub(tasks=False)
-    done = actions.retry(hub, job_ids)
+    with noted(hub, "retry", {"ids": job_ids}, reason) as entry:
+        done = actions.retry(hub, job_ids)
+        entry.matched = len(done)
+        entry.changed = sum(one.outcome == "retried" for one in done)
     hub.close()
     write_rows(
         asked, done, (Column("job_id", right=True), Column("was"), Column("outcome")), key="job_id"
@@ -72,6 +79,7 @@ def read_rate(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be retried.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@with_reason
 def retry_failed(
     asked: Asked,
     queues: tuple[str, ...],
@@ -83,72 +91,115 @@ def retry_failed(
     rate: float | None,
     dry_run: bool,
     yes: bool,
+    reason: str,
 ) -> None:
     """Let dead letters run again: jobs that failed for good, frozen at the highest id seen now."""
     hub, _ = asked.hub(tasks=False)
     wanted = JobFilter(
         queues=queues, tasks=tasks, since=since, error=error, fingerprint=fingerprint
     )
-    preview = actions.preview_failed(hub, wanted, limit=limit)
-    say(f"{preview.jobs} failed jobs match")
-    if not preview.jobs:
+    frozen = actions.freeze(hub, wanted, limit=limit)
+    say(f"{frozen.count} failed jobs match")
+    if not frozen.count:
         hint(hub, queues=queues, tasks=tasks)
-    for line in preview.samples:
+    for line in frozen.samples:
         why = visible(f"{line.error_class}: {line.error_message}"[:100])
         say(f"  {line.id}  {line.task}  {line.queue}  {why}")
-    over = "" if rate is None else f", spread over {span(preview.jobs / rate)}"
+    over = "" if rate is None else f", spread over {span(frozen.count / rate)}"
     retried = 0
-    if preview.jobs and not dry_run:
-        confirm(f"retry {preview.jobs} jobs{over}?", yes=yes)
-        retried = _retry_failed(hub, wanted, preview, limit, rate)
+    if frozen.count and not dry_run:
+        confirm(f"retry {frozen.count} jobs{over}?", yes=yes)
+        retried = _retry_frozen(hub, frozen, rate, by(reason))
         say(f"{retried} jobs wait again{over}; watch them with `taskhub ls --status todo`")
     hub.close()
     write_object(
-        asked, {"matched": preview.jobs, "retried": retried, "dry_run": dry_run}, key="retried"
+        asked, {"matched": frozen.count, "retried": retried, "dry_run": dry_run}, key="retried"
     )
 
 
-def _retry_failed(
-    hub: Hub, wanted: JobFilter, preview: actions.Preview, limit: int | None, rate: float | None
-) -> int:
+def _retry_frozen(hub: Hub, frozen: actions.Frozen, rate: float | None, who: By) -> int:
     done = 0
 
     def tell(jobs: int) -> None:
         nonlocal done
         done = jobs
-        if preview.jobs > actions.CHUNK:
-            say(f"  {done} of {preview.jobs}")
+        if frozen.count > CHUNK:
+            say(f"  {done} of {frozen.count}")
 
     try:
-        return actions.retry_failed(
-            hub, wanted,
-            limit=limit, up_to_id=preview.highest_id, jobs_per_second=rate, progress=tell,
-        )  # fmt: skip
+        return actions.retry_frozen(
+            hub, frozen, by=who, jobs_per_second=rate, progress=tell
+        ).changed
     except KeyboardInterrupt:
         # What was on its way when the key was pressed may have got there.
-        say(f"at least {done} of {preview.jobs} jobs wait again; the same command takes the others")
+        say(f"at least {done} of {frozen.count} jobs wait again; the same command takes the others")
         raise
 
 
-@verb("cancel", examples=("taskhub cancel 42 --reason 'sent by hand'",))
-@click.argument("job_ids", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--reason", default="", help="Kept in the job's history.")
+@verb(
+    "cancel",
+    examples=(
+        "taskhub cancel 42 --reason 'sent by hand'",
+        "taskhub cancel --filter 'queue:mail args.tenant_id:7' --dry-run",
+    ),
+)
+@click.argument("job_ids", metavar="[JOB_ID]...", type=click.IntRange(min=1), nargs=-1)
+@click.option("--filter", "words", help="All that fit it, as `taskhub ls` takes it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be cancelled, for --filter.")
+@click.option("--yes", is_flag=True, help="Do not ask, for --filter.")
+@click.option("--reason", default="", help="Kept in the job's history and the audit.")
 @click.pass_context
-def cancel(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...], reason: str) -> None:
+def cancel(
+    ctx: click.Context,
+    asked: Asked,
+    job_ids: tuple[int, ...],
+    words: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+) -> None:
     """Cancel jobs that wait, and ask running ones to stop; exit code 7 if some had ended."""
+    if bool(job_ids) == (words is not None):
+        raise click.UsageError("give JOB_IDs or --filter")
+    if words is not None:
+        _cancel_all(asked, read_filter(words), dry_run, yes, reason)
+        return
     hub, _ = asked.hub(tasks=False)
-    done = actions.cancel(hub, job_ids, reason=reason)
+    with noted(hub, "cancel", {"ids": job_ids}, reason) as entry:
+        done = actions.cancel(hub, job_ids, reason=reason)
+        entry.matched = len(done)
+        entry.changed = sum(one.outcome in ("cancelled", "asked to stop") for one in done)
     hub.close()
     write_rows(asked, done, (Column("job_id", right=True), Column("outcome")), key="job_id")
     if any(one.outcome in ("ended already", "unknown") for one in done):
         ctx.exit(PARTLY)
 
 
+def _cancel_all(asked: Asked, wanted: JobFilter, dry_run: bool, yes: bool, reason: str) -> None:
+    hub, _ = asked.hub(tasks=False)
+    frozen = actions.freeze(hub, wanted, "cancel")
+    more = "more than " if frozen.is_more else ""
+    say(f"{more}{frozen.count} jobs match")
+    for line in frozen.samples:
+        say(f"  {line.id}  {line.task}  {line.queue}  {line.status}")
+    cancelled = 0
+    if frozen.count and not dry_run:
+        confirm(f"cancel {more}{frozen.count} jobs?", yes=yes)
+        cancelled = actions.cancel_frozen(hub, frozen, reason=reason, by=by(reason)).changed
+    hub.close()
+    write_object(
+        asked,
+        {"matched": frozen.count, "cancelled": cancelled, "dry_run": dry_run},
+        key="cancelled",
+    )
+
+
 @verb("prune", examples=("taskhub prune --dry-run", "taskhub prune --yes"))
 @click.option("--dry-run", is_flag=True, help="Count what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@with_reason
 @click.pass_context
-def prune(ctx: click.Context, asked: Asked, dry_run: bool, yes: bool) -> None:
+def prune(ctx: click.Context, asked: Asked, dry_run: bool, yes: bool, reason: str) -> None:
     """Delete history and dead letters that are past their days; exit code 7 if a reader is in the way.
 
     Workers do so once an hour. The days are the settings history_days and dead_letter_days.
@@ -158,7 +209,9 @@ def prune(ctx: click.Context, asked: Asked, dry_run: bool, yes: bool) -> None:
     if not dry_run and done != retention.Pruned():
         say(f"{done.jobs} jobs, {done.partitions} parts of the history are past their days")
         confirm("delete them for good?", yes=yes)
-        done = retention.prune(hub)
+        with noted(hub, "prune", {}, reason) as entry:
+            done = retention.prune(hub)
+            entry.changed = done.jobs
     hub.close()
     write_object(asked, {**dataclasses.asdict(done), "dry_run": dry_run}, key="jobs")
     if done.waiting:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import noted, with_reason
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, ago, write_object, write_rows
 
@@ -66,11 +67,14 @@ def next_(asked: Asked, names: tuple[str, ...], count: int) -> None:
 
 @cron.command("run", examples=("taskhub cron run nightly",))
 @click.argument("name")
+@with_reason
 @click.pass_obj
-def run(asked: Asked, name: str) -> None:
+def run(asked: Asked, name: str, reason: str) -> None:
     """Defer a job of it now, paused or not; its ticks stay as they are."""
     hub, _ = asked.hub()
-    job = hub.crons.run(name)
+    with noted(hub, "cron run", {"name": name}, reason) as entry:
+        job = hub.crons.run(name)
+        entry.changed = 1
     hub.close()
     write_object(asked, {"id": job.id, "task": job.task_name})
 
@@ -82,17 +86,22 @@ def run(asked: Asked, name: str) -> None:
 def pause(asked: Asked, name: str, reason: str | None) -> None:
     """Give its ticks no jobs until it is resumed; they are not caught up."""
     hub, _ = asked.hub(tasks=False)
-    _write(asked, hub.crons.pause(name, reason=reason))
+    with noted(hub, "cron pause", {"name": name}, reason):
+        state = hub.crons.pause(name, reason=reason)
+    _write(asked, state)
     hub.close()
 
 
 @cron.command("resume", examples=("taskhub cron resume nightly",))
 @click.argument("name")
+@with_reason
 @click.pass_obj
-def resume(asked: Asked, name: str) -> None:
+def resume(asked: Asked, name: str, reason: str) -> None:
     """Go on with its next tick."""
     hub, _ = asked.hub(tasks=False)
-    _write(asked, hub.crons.resume(name))
+    with noted(hub, "cron resume", {"name": name}, reason):
+        state = hub.crons.resume(name)
+    _write(asked, state)
     hub.close()
 
 
@@ -100,14 +109,16 @@ def resume(asked: Asked, name: str) -> None:
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Say whether it could go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@with_reason
 @click.pass_obj
-def rm(asked: Asked, name: str, dry_run: bool, yes: bool) -> None:
+def rm(asked: Asked, name: str, dry_run: bool, yes: bool, reason: str) -> None:
     """Forget a schedule that no live worker declares; exit code 9 if one does. Its jobs stay."""
     hub, _ = asked.hub(tasks=False)
     hub.crons.remove(name, dry_run=True)
     if not dry_run:
         confirm(f"forget schedule {name}, its last tick and its pause?", yes=yes)
-        hub.crons.remove(name)
+        with noted(hub, "cron rm", {"name": name}, reason):
+            hub.crons.remove(name)
     hub.close()
     write_object(asked, {"name": name, "outcome": "would go" if dry_run else "removed"}, key="name")
 

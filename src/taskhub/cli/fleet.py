@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import noted, with_reason
 from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, confirm, say, verb
@@ -50,6 +51,7 @@ RESCUED = (
 @click.option("--wait", is_flag=True, help="Wait until none of them has a job left.")
 @click.option("--timeout", callback=read_since, help="Wait no longer than 30s, 10m, 2h.")
 @click.option("--yes", is_flag=True, help="Do not ask, for --all.")
+@with_reason
 @click.pass_context
 def drain(
     ctx: click.Context,
@@ -60,6 +62,7 @@ def drain(
     wait: bool,
     timeout: Any,
     yes: bool,
+    reason: str,
 ) -> None:
     """Have workers take no more jobs and end when theirs are done; exit code 7 if some did not.
 
@@ -80,7 +83,10 @@ def drain(
     )
     if all_ and found:
         confirm(f"drain all {len(found)} live workers?", yes=yes)
-    asked_ids = worker_actions.drain(hub, [worker.id for worker in found], stay=stay)
+    ids = [worker.id for worker in found]
+    with noted(hub, "drain", {"workers": ids, "stay": stay}, reason) as entry:
+        asked_ids = worker_actions.drain(hub, ids, stay=stay)
+        entry.matched, entry.changed = len(found), len(asked_ids)
     if wait:
         found = _wait(hub, asked_ids, timeout) + [w for w in found if w.id not in asked_ids]
     hub.close()
@@ -131,8 +137,9 @@ def _wait(hub: Hub, worker_ids: Sequence[int], timeout: timedelta | None) -> lis
 @click.option("--force", is_flag=True, help="Also of a named worker whose heartbeat is fresh.")
 @click.option("--dry-run", is_flag=True, help="Show which jobs would come back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@with_reason
 def rescue(
-    asked: Asked, worker_ids: tuple[int, ...], force: bool, dry_run: bool, yes: bool
+    asked: Asked, worker_ids: tuple[int, ...], force: bool, dry_run: bool, yes: bool, reason: str
 ) -> None:
     """Give back the jobs of dead workers now, those of all or of some; no worker need live for it.
 
@@ -153,6 +160,9 @@ def rescue(
     elif not dry_run:
         confirm(f"give back {len(rescued)} jobs?", yes=yes)
     if not dry_run:
-        rescued = worker_actions.rescue(hub, ids, force=force)
+        matched = len(rescued)
+        with noted(hub, "rescue", {"workers": ids, "force": force}, reason) as entry:
+            rescued = worker_actions.rescue(hub, ids, force=force)
+            entry.matched, entry.changed = matched, len(rescued)
     hub.close()
     write_rows(asked, rescued, RESCUED, key="job_id")

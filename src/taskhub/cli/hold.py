@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import noted, with_reason
 from taskhub.cli.errors import PARTLY
 from taskhub.cli.look import read_since
 from taskhub.cli.options import Asked, Verbs, say, verb
@@ -122,7 +123,8 @@ def set_(asked: Asked, /, name: str, **said: Any) -> None:
     }
     hub, _ = asked.hub(tasks=False)
     try:
-        hub.limit(name, **given)
+        with noted(hub, "limits set", {"name": name, **given}):
+            hub.limit(name, **given)
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     finally:
@@ -139,7 +141,8 @@ def rm(ctx: click.Context, name: str) -> None:
     """Take a limit away; exit code 7 if there was none. A pause stays."""
     asked: Asked = ctx.obj
     hub, _ = asked.hub(tasks=False)
-    was_there = hub.unlimit(name)
+    with noted(hub, "limits rm", {"name": name}):
+        was_there = hub.unlimit(name)
     hub.close()
     _tell(ctx, name, was_there, "removed", f"{name} had no limit of its own")
 
@@ -163,9 +166,10 @@ def pause(
     """Start no more jobs of a queue, a task or a key; what runs goes on."""
     _exactly_one(queue, task, key)
     hub, _ = asked.hub(tasks=False)
-    hub.pause(queue=queue, task=task, key=key, reason=reason, until=until)
-    hub.close()
     name = _name(queue, task, key)
+    with noted(hub, "pause", {"name": name, "until": until}, reason):
+        hub.pause(queue=queue, task=task, key=key, reason=reason, until=until)
+    hub.close()
     write_object(asked, {"name": name, "outcome": "paused"}, key="name")
 
 
@@ -173,9 +177,15 @@ def pause(
 @click.argument("queue", required=False)
 @click.option("--task", help="A task instead of a queue.")
 @click.option("--key", help="A key that tasks name by limit=.")
+@with_reason
 @click.pass_context
 def resume(
-    ctx: click.Context, asked: Asked, queue: str | None, task: str | None, key: str | None
+    ctx: click.Context,
+    asked: Asked,
+    queue: str | None,
+    task: str | None,
+    key: str | None,
+    reason: str,
 ) -> None:
     """Let jobs of a queue, a task or a key start again; exit code 7 if it was not held.
 
@@ -183,9 +193,10 @@ def resume(
     """
     _exactly_one(queue, task, key)
     hub, _ = asked.hub(tasks=False)
-    was_there = hub.resume(queue=queue, task=task, key=key)
-    hub.close()
     name = _name(queue, task, key)
+    with noted(hub, "resume", {"name": name}, reason):
+        was_there = hub.resume(queue=queue, task=task, key=key)
+    hub.close()
     _tell(ctx, name, was_there, "resumed", f"{name} was not paused")
 
 
@@ -193,12 +204,15 @@ def resume(
 @click.argument("queue")
 @click.argument("fair_key")
 @click.argument("weight", type=click.IntRange(1, MOST_WEIGHT))
-def weigh(asked: Asked, queue: str, fair_key: str, weight: int) -> None:
+@with_reason
+def weigh(asked: Asked, queue: str, fair_key: str, weight: int, reason: str) -> None:
     """Give a fair key of a queue so many turns for each one of the others; 1 is the default."""
     hub, _ = asked.hub(tasks=False)
-    hub.weigh(queue, fair_key, weight)
+    target = {"queue": queue, "fair_key": fair_key, "weight": weight}
+    with noted(hub, "weigh", target, reason):
+        hub.weigh(queue, fair_key, weight)
     hub.close()
-    write_object(asked, {"queue": queue, "fair_key": fair_key, "weight": weight}, key="fair_key")
+    write_object(asked, target, key="fair_key")
 
 
 def _exactly_one(*given: str | None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
+import dataclasses
 from typing import Any
 
 import click
@@ -21,7 +20,7 @@ from taskhub.cli.output import (
     write_object,
     write_rows,
 )
-from taskhub.queue import Hub, horizon, insight
+from taskhub.queue import Hub, filter_text, horizon, insight
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.states import HeldKey, JobDetail, QueueState, TaskCount, WorkerState
 from taskhub.queue.why.words import span
@@ -65,24 +64,22 @@ JOBS = (
     Column("error_class", "error"),
     Column("error_message", "message", lambda text: (text or "")[:80], wide=True),
 )
-STATES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def read_since(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
     """30m, 2h, 1d as a span, or an ISO time with its zone."""
-    if value is None:
-        return None
-    if found := _SPAN.fullmatch(value):
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
     try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"must be like 30m, 2h, 1d or an ISO time, got {value!r}"
-        ) from None
-    return at if at.tzinfo is not None else at.astimezone()
+        return None if value is None else filter_text.read_moment(value)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def read_filter(text: str) -> JobFilter:
+    """A filter as it was typed."""
+    try:
+        return filter_text.parse(text)
+    except filter_text.BadFilter as error:
+        raise click.UsageError(str(error)) from None
 
 
 @verb("status", examples=("taskhub status", "taskhub status -o json"))
@@ -197,16 +194,25 @@ def workers(asked: Asked, stopped: bool) -> None:
     hub.close()
 
 
-@verb("ls", examples=("taskhub ls --status failed --since 1h", "taskhub ls -q mail -o ids"))
+@verb(
+    "ls",
+    examples=(
+        "taskhub ls state:failed since:1h args.document_id:42",
+        "taskhub ls --status failed --since 1h",
+        "taskhub ls -q mail -o ids",
+    ),
+)
+@click.argument("words", metavar="[FILTER]...", nargs=-1)
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this queue.")
 @click.option("--task", "tasks", multiple=True, help="Only this task; globs work.")
-@click.option("--status", "states", multiple=True, type=click.Choice(STATES))
+@click.option("--status", "states", multiple=True, type=click.Choice(filter_text.STATES))
 @click.option("--since", callback=read_since, help="30m, 2h, 1d or an ISO time.")
 @click.option("--error", help="Text or glob in the last error.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--before", "before_id", type=int, help="Only jobs with a lower id: the next page.")
 def ls(
     asked: Asked,
+    words: tuple[str, ...],
     queues: tuple[str, ...],
     tasks: tuple[str, ...],
     states: tuple[str, ...],
@@ -215,9 +221,17 @@ def ls(
     limit: int,
     before_id: int | None,
 ) -> None:
-    """Jobs, the newest first, those that succeeded too."""
+    """Jobs, the newest first, those that succeeded too.
+
+    FILTER is words like state:failed, error:"no route" and -queue:mail; the options come on top of it.
+    """
+    given = {
+        "queues": queues, "tasks": tasks, "statuses": states, "since": since, "error": error,
+    }  # fmt: skip
+    wanted = dataclasses.replace(
+        read_filter(" ".join(words)), **{name: value for name, value in given.items() if value}
+    )
     hub, _ = asked.hub(tasks=False)
-    wanted = JobFilter(queues=queues, tasks=tasks, statuses=states, since=since, error=error)
     page = insight.page(hub, wanted, limit=limit, before_id=before_id)
     if not page.jobs:
         hint(hub, queues=queues, tasks=tasks)
@@ -225,6 +239,10 @@ def ls(
     write_rows(asked, page.jobs, JOBS)
     if page.before_id is not None and len(page.jobs) < limit:
         say(f"looked at jobs down to {page.before_id}; go on with --before {page.before_id}")
+    if page.searched is not None:
+        say(
+            f"searched the arguments of the newest {page.searched} jobs: no task keeps them to search"
+        )
 
 
 @verb("show", examples=("taskhub show 42", "taskhub show 42 -o json"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -45,6 +46,54 @@ class AuditRow:
     changed: int | None
     outcome: str
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, from where, and why."""
+
+    actor: str
+    source: Source
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """What a change that is on its way has come to; it is stored when it ends, however it does."""
+
+    matched: int | None = None
+    changed: int | None = None
+    outcome: Outcome = "done"
+    error: str | None = None
+
+
+@contextmanager
+def entry(
+    hub: Hub, by: By | None, action: str, target: Mapping[str, Any], matched: int | None = None
+) -> Iterator[Entry]:
+    """A row for a change in many transactions: there before the first, amended after the last.
+
+    Breaks the process off in between, the row stays and says so. Nothing is noted where nobody is named.
+    """
+    made = Entry(matched)
+    if by is None:
+        yield made
+        return
+    row_id = record(
+        hub, actor=by.actor, source=by.source, action=action, target=target, reason=by.reason,
+        matched=matched, outcome="partly", error="it was not seen to end",
+    )  # fmt: skip
+    try:
+        yield made
+    except BaseException as error:
+        made.outcome = "partly" if made.changed else "failed"
+        made.error = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise
+    finally:
+        hub.write(
+            "amend_audit", id=row_id, matched=made.matched, changed=made.changed,
+            outcome=made.outcome, error=_text(made.error) if made.error else None,
+        )  # fmt: skip
 
 
 def record(

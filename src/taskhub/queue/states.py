@@ -84,10 +84,13 @@ class Page:
     Attributes:
         before_id: where the next page begins; None where there are no older jobs to look at. A page
             may be short or empty and not the last: looking has its time.
+        searched: only so many of the newest were searched, for arguments that no task declares in
+            `index_args`; None: all.
     """
 
     jobs: list[JobLine]
     before_id: int | None
+    searched: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
-"""Changes that an operator asks for, to jobs that ended without success or have not ended."""
+"""Retry and cancel of jobs whose ids are named."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -14,9 +13,7 @@ from sqlalchemy.orm import Session
 
 from taskhub.queue import insight, sql
 from taskhub.queue.events import JobEvent
-from taskhub.queue.filters import JobFilter
 from taskhub.queue.jobs import Job, UnknownJob
-from taskhub.queue.states import JobLine
 
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 CHUNK = 1000
 TRIES = 5
 ENDED_BADLY = ("failed", "aborted", "cancelled")
-SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,81 +52,13 @@ class Spread:
 NOW = Spread(None, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a bulk retry would take: `jobs` of them, none above `highest_id`."""
-
-    jobs: int
-    highest_id: int | None
-    samples: list[JobLine]
-
-
 def retry(hub: Hub, job_ids: Iterable[int]) -> list[Retried]:
     """Let failed, aborted and cancelled jobs wait again as if new; one answer an id, by id.
 
     Each thousand of them is a transaction of its own.
     """
     ids = sorted(set(job_ids))
-    return [r for n in range(0, len(ids), CHUNK) for r in _retry(hub, ids[n : n + CHUNK], NOW)]
-
-
-def preview_failed(hub: Hub, wanted: JobFilter, *, limit: int | None = None) -> Preview:
-    """How many failed jobs match now, with the newest of them; changes nothing."""
-    asked = {k: v for k, v in wanted.parameters().items() if k != "statuses"}
-    [row] = hub.read("count_failed", **asked)
-    samples = insight.jobs(hub, replace(wanted, statuses=("failed",)), limit=SAMPLES)
-    jobs = row["jobs"] if limit is None else min(row["jobs"], limit)
-    return Preview(jobs, row["highest_id"], samples[:jobs])
-
-
-def retry_failed(
-    hub: Hub,
-    wanted: JobFilter,
-    *,
-    limit: int | None = None,
-    up_to_id: int | None = None,
-    dry_run: bool = False,
-    jobs_per_second: float | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> int:
-    """Let failed jobs that match wait again, the oldest first; how many did, or would.
-
-    Jobs above `up_to_id` are left alone (default: the highest that matches at the start), and none
-    is taken twice, so a job that fails again while this runs does not come round. Each thousand is
-    a transaction of its own; `progress` hears the number so far after each. With `jobs_per_second`
-    they are not all ready at once: each waits for a date of its own, spaced so, on the database's clock.
-
-    Raises:
-        ValueError: jobs_per_second is not above 0 and finite.
-    """
-    spread = _spread(hub, jobs_per_second)
-    if dry_run:
-        return preview_failed(hub, wanted, limit=limit).jobs
-    if up_to_id is None:
-        up_to_id = preview_failed(hub, wanted).highest_id
-    asked = {k: v for k, v in wanted.parameters().items() if k != "statuses"}
-    done, after_id = 0, 0
-    while up_to_id is not None and (limit is None or done < limit):
-        slots = CHUNK if limit is None else min(CHUNK, limit - done)
-        rows = hub.read("find_failed", **asked, after_id=after_id, up_to_id=up_to_id, limit=slots)
-        if not rows:
-            break
-        ids = [row["id"] for row in rows]
-        after_id = ids[-1]
-        retried = _retry(hub, ids, replace(spread, placed_before=done), statuses=("failed",))
-        done += sum(r.outcome == "retried" for r in retried)
-        if progress is not None:
-            progress(done)
-    return done
-
-
-def _spread(hub: Hub, jobs_per_second: float | None) -> Spread:
-    if jobs_per_second is None:
-        return NOW
-    if not 0 < jobs_per_second < math.inf:
-        raise ValueError(f"jobs_per_second must be above 0 and finite, got {jobs_per_second}")
-    [clock] = hub.read("read_clock")
-    return Spread(clock["now"], 1 / jobs_per_second)
+    return [r for n in range(0, len(ids), CHUNK) for r in retry_chunk(hub, ids[n : n + CHUNK], NOW)]
 
 
 def cancel(hub: Hub, job_ids: Iterable[int], *, reason: str = "") -> list[Cancelled]:
@@ -173,9 +101,10 @@ def _cancel(hub: Hub, job_id: int, reason: str) -> Cancelled:
     return Cancelled(job_id, "cancelled" if now.status == "cancelled" else "asked to stop")
 
 
-def _retry(
+def retry_chunk(
     hub: Hub, ids: Sequence[int], spread: Spread, statuses: Sequence[str] = ENDED_BADLY
 ) -> list[Retried]:
+    """As `retry`, in one transaction, of jobs in one of these statuses."""
     for tries_left in reversed(range(TRIES)):
         try:
             rows = hub.write(
