@@ -83,10 +83,7 @@ def drain(
     )
     if all_ and found:
         confirm(f"drain all {len(found)} live workers?", yes=yes)
-    ids = [worker.id for worker in found]
-    with noted(hub, "drain", {"workers": ids, "stay": stay}, reason) as entry:
-        asked_ids = worker_actions.drain(hub, ids, stay=stay)
-        entry.matched, entry.changed = len(found), len(asked_ids)
+    asked_ids = _drain(hub, [worker.id for worker in found], stay, reason)
     if wait:
         found = _wait(hub, asked_ids, timeout) + [w for w in found if w.id not in asked_ids]
     hub.close()
@@ -94,6 +91,13 @@ def drain(
     write_rows(asked, rows, WORKERS)
     if any(row["outcome"] not in ("asked", "ended", "drained") for row in rows):
         ctx.exit(PARTLY)
+
+
+def _drain(hub: Hub, worker_ids: list[int], stay: bool, reason: str) -> list[int]:
+    with noted(hub, "drain", {"workers": worker_ids, "stay": stay}, reason) as entry:
+        asked_ids = worker_actions.drain(hub, worker_ids, stay=stay)
+        entry.matched, entry.changed = len(worker_ids), len(asked_ids)
+    return asked_ids
 
 
 def _about(worker: WorkerState) -> dict[str, Any]:
