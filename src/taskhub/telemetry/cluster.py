@@ -71,7 +71,7 @@ class ClusterCollector(Collector):
                 *_of_queues(self._queues(), workers, self._paused()),
                 *_of_workers(workers),
                 self._crons(),
-                self._schema(),
+                *self._schema(),
                 *self._tables(),
             ]
         except (SQLAlchemyError, insight.TookTooLong) as error:
@@ -99,10 +99,14 @@ class ClusterCollector(Collector):
         }
         return _labelled(families.CRON_LAG, lags)
 
-    def _schema(self) -> Metric:
+    def _schema(self) -> list[Metric]:
         with self._hub.engine.connect() as connection:
             heads = migrations.heads(connection, self._hub.settings)
-        return _labelled(families.SCHEMA, {(head,): 1.0 for head in heads})
+            behind = migrations.behind(connection, self._hub.settings)
+        return [
+            _labelled(families.SCHEMA, {(head,): 1.0 for head in heads}),
+            _gauge(families.BEHIND, float(behind is not None)),
+        ]
 
     def _tables(self) -> list[Metric]:
         rows = asking.rows(self._hub, "measure_tables")

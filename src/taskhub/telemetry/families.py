@@ -122,6 +122,10 @@ CRON_LAG = _gauge(
 SCHEMA = _gauge(
     "taskhub_schema_version_info", "1; the revision of the queue's schema in the database.", "revision"
 )  # fmt: skip
+BEHIND = _gauge(
+    "taskhub_schema_behind",
+    "1 if the database lacks a migration that this version of taskhub needs.",
+)
 TABLE_BYTES = _gauge("taskhub_table_bytes", "Size of a table with its indexes.", "table")
 DEAD_TUPLES = _gauge(
     "taskhub_dead_tuples", "Dead rows of a table, as the server last counted.", "table"
@@ -131,5 +135,5 @@ LOOK = _gauge("taskhub_cluster_look_seconds", "How long it took to ask the datab
 
 CLUSTER = (
     UP, QUEUE_JOBS, OLDEST, PAUSED, QUEUE_WORKERS, QUEUE_SLOTS, QUEUE_BUSY, WORKERS, STALLED,
-    HEARTBEAT, CRON_LAG, SCHEMA, TABLE_BYTES, DEAD_TUPLES, TABLE_ROWS, LOOK,
+    HEARTBEAT, CRON_LAG, SCHEMA, BEHIND, TABLE_BYTES, DEAD_TUPLES, TABLE_ROWS, LOOK,
 )  # fmt: skip
