@@ -1,6 +1,7 @@
 """doctor, alerts and stats at the command line."""
 
 import json
+from pathlib import Path
 
 import psycopg
 
@@ -64,3 +65,37 @@ def test_alerts_and_statistics_are_listed(command: Run, database: str) -> None:
 
     assert (alert["key"], alert["text"], alert["resolved_at"]) == ("k", "t", None)
     assert (total["name"], total["succeeded"]) == ("mail", 7)
+
+
+def test_the_rules_are_listed_with_their_bounds_and_each_is_in_the_runbook(command: Run) -> None:
+    listed = command("alerts", "rules", "-o", "json", TASKHUB_ALERT_OLDEST_BY_QUEUE="mail=60")
+
+    rules = {one["rule"]: one for one in json.loads(listed.stdout)}
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    assert rules["oldest_age"]["bounds"] == {
+        "alert_oldest_seconds": 900.0,
+        "alert_oldest_by_queue": {"mail": "60"},
+    }
+    for name, rule in rules.items():
+        assert f"\n`{name}`" in page, f"docs/alerts.md does not say what to do about {name}"
+        assert rule["finds"]
+        for setting in rule["bounds"]:
+            assert f"`{setting}" in page, f"docs/alerts.md does not name {setting}"
+
+
+def test_the_watcher_looks_once_for_a_cron_of_the_system(command: Run, database: str) -> None:
+    with receiving() as receiver:
+        told = {
+            "TASKHUB_NOTICE_WEBHOOK_URL": receiver.url,
+            "TASKHUB_NOTICE_WEBHOOK_SECRET": SECRET,
+        }
+        silent = command("alerts", "watch", "--once", "-o", "json", **told)
+        with psycopg.connect(db.conninfo(db.address(database)), autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO taskhub_kb.bookmarks (name, at) VALUES ('queue_monitor', now())"
+            )
+        quiet = command("alerts", "watch", "--once", "-o", "ids", **told)
+
+    assert (silent.returncode, json.loads(silent.stdout)["sent"]) == (8, 1)
+    assert (quiet.returncode, quiet.stdout) == (0, "quiet\n")
+    assert len(receiver.received) == 1

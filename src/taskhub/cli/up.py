@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import click
 
 from taskhub import embedded, migrations
 from taskhub.cli.dashboard import beside_if_possible
 from taskhub.cli.options import Asked, say, verb
 from taskhub.cli.worker import announce, set_up_logs, work
+from taskhub.queue import Hub
 
 
 @verb("up", examples=("taskhub up", "taskhub up -A shop:hub"))
@@ -25,10 +28,19 @@ def up(asked: Asked, concurrency: int | None) -> None:
         for line in report.left_out:
             say(f"warning: {line}")
         announce(hub, app, None)
-        with beside_if_possible(hub):
+        with beside_if_possible(hub), _watching(hub):
             work(hub.worker(name="up", signals=True))
     finally:
         hub.close()
         if owns:
             embedded.stop(hub.settings)
             say("the embedded Postgres is stopped")
+
+
+def _watching(hub: Hub) -> AbstractContextManager[None]:
+    """Somebody who tells where the worker cannot: a paused queue, a database that is away."""
+    if "queue_monitor" not in hub.tasks:
+        return nullcontext()
+    from taskhub.system.watch import watching
+
+    return watching(hub)

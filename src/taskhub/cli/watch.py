@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,15 @@ ALERTS = (
     Column("remedy", wide=True),
     Column("told_at", "told", ago),
     Column("resolved_at", "resolved", ago),
+)
+RULES = (
+    Column("rule"),
+    Column("finds", wide=True),
+    Column(
+        "bounds",
+        show=lambda bounds: ", ".join(f"{name}={value}" for name, value in bounds.items()),
+        wide=True,
+    ),
 )
 
 
@@ -69,7 +79,16 @@ def doctor(ctx: click.Context, asked: Asked, smtp: bool, embedding: bool) -> Non
         ctx.exit(UNHEALTHY)
 
 
-@click.group("alerts", cls=Verbs, examples=("taskhub alerts ls", "taskhub alerts test webhook"))
+@click.group(
+    "alerts",
+    cls=Verbs,
+    examples=(
+        "taskhub alerts ls",
+        "taskhub alerts rules",
+        "taskhub alerts test webhook",
+        "taskhub alerts watch",
+    ),
+)
 def alerts() -> None:
     """What the monitor found, and whether a notice of it arrives."""
 
@@ -122,6 +141,56 @@ def test(asked: Asked, sink: str | None) -> None:
         raise Failed(str(error)) from error
     say("the sink took it")
     write_object(asked, {"sink": sink, "key": message.key}, key="sink")
+
+
+@alerts.command("rules", examples=("taskhub alerts rules", "taskhub alerts rules -o json"))
+@click.pass_obj
+def rules_(asked: Asked) -> None:
+    """The monitor's rules, each with the settings that bound it and their values; needs no database."""
+    from taskhub.system import rules
+
+    settings = asked.settings()
+    rows = [
+        {
+            "rule": rule.__name__,
+            "finds": rules.looks_for(rule),
+            "bounds": {name: getattr(settings, name) for name in names},
+        }
+        for rule, names in rules.THRESHOLDS.items()
+    ]
+    write_rows(asked, rows, RULES, key="rule")
+
+
+@alerts.command("watch", examples=("taskhub alerts watch", "taskhub alerts watch --once -o json"))
+@click.option("--once", is_flag=True, help="Look once; exit code 8 if the monitor is silent.")
+@click.option(
+    "--every", "every_seconds", type=click.FloatRange(1, 3600), default=30.0, show_default=True,
+    metavar="SECONDS", help="How long between two looks.",
+)  # fmt: skip
+@click.pass_context
+def watch(ctx: click.Context, once: bool, every_seconds: float) -> None:
+    """Tell by itself when no worker can: the monitor is silent, or the database is away.
+
+    It runs beside the workers, on another machine at best, and does nothing while the monitor looks. Notices
+    go straight to the sinks. Of several watchers one tells.
+    """
+    from taskhub.system.watch import Watch
+
+    asked: Asked = ctx.obj
+    hub, _ = asked.hub(tasks=False)
+    watcher = Watch(hub)
+    said = ""
+    while True:
+        found = watcher.look()
+        if once:
+            write_object(asked, found, key="state")
+            if found.state in ("looked", "away"):
+                ctx.exit(UNHEALTHY)
+            return
+        if found.state != said or found.sent:
+            say(f"{found.state}, {found.sent} notices sent, {found.waiting} wait")
+            said = found.state
+        time.sleep(every_seconds)
 
 
 @verb("stats", examples=("taskhub stats", "taskhub stats --since 7d --by hour -o json"))

@@ -8,7 +8,7 @@ from taskhub.settings.kinds import BadSetting, check
 from taskhub.settings.knowledge import KnowledgeSettings
 from taskhub.settings.mail import MailSettings, check_brand
 from taskhub.settings.queue import QueueSettings
-from taskhub.settings.system import SystemSettings, check_notices
+from taskhub.settings.system import SystemSettings, check_notices, check_objectives
 from taskhub.settings.telemetry import TelemetrySettings, check_buckets
 
 # Never shown: `config show` and every error print stars for them.
@@ -43,6 +43,7 @@ class Settings(
         check(self)
         check_notices(self)
         check_buckets(self)
+        check_objectives(self)
         check_brand(self)
         check_dashboard(self)
         for name in ("schema", "kb_schema"):

@@ -1,5 +1,7 @@
 """Watching, notices, backup: the system family."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +36,20 @@ class SystemSettings:
     # From when on the monitor calls something an alert.
     alert_lonely_seconds: float = number(60.0, at_least=0)
     alert_oldest_seconds: float = number(900.0, above=0)
+    # How old the oldest ready job of a queue may be, where that differs: "mail=60,indexing=3600".
+    alert_oldest_by_queue: Mapping[str, str] = field(default_factory=dict)
+    alert_backlog_jobs: int = number(1000, at_least=1)
+    alert_backlog_eta_seconds: float = number(3600.0, above=0)
+    alert_stalled_seconds: float = number(300.0, above=0)
+    alert_retries: int = number(100, at_least=1)
+    alert_disk_free_share: float = number(0.1, at_least=0, at_most=1)
     alert_failures_an_hour: int = number(100, at_least=1)
     alert_failure_share: float = number(0.5, above=0, at_most=1)
     alert_mails_refused_an_hour: int = number(20, at_least=1)
     # One alert is told once in this time, however often it comes and goes.
     alert_quiet_minutes: float = number(60.0, at_least=0)
+    # From when on `taskhub alerts watch` takes the monitor for silent, and looks and tells by itself.
+    watch_silent_seconds: float = number(300.0, above=0)
     alert_days: float = number(90.0, above=0, at_most=36500)
     statistics_days: float = number(90.0, above=0, at_most=36500)
 
@@ -48,6 +59,23 @@ class SystemSettings:
     notice_webhook_secret: str | None = field(default=None, repr=False)
     notice_apprise_urls: tuple[str, ...] = field(default=(), repr=False)
     notice_timeout_seconds: float = number(10.0, above=0)
+
+
+def check_objectives(settings: SystemSettings) -> None:
+    """Refuse an objective that is no time.
+
+    Raises:
+        BadSetting: it names the queue.
+    """
+    for queue, seconds in settings.alert_oldest_by_queue.items():
+        try:
+            is_time = 0 < float(seconds) < math.inf
+        except ValueError:
+            is_time = False
+        if not is_time:
+            raise BadSetting(
+                f"alert_oldest_by_queue must give seconds above 0 for {queue!r}, got {seconds!r}"
+            )
 
 
 def check_notices(settings: SystemSettings) -> None:

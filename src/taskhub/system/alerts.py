@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import extract, func, select
 from sqlalchemy.orm import Session
 
 from taskhub.system.findings import MAX_TEXT, Finding
-from taskhub.system.models import Alert
+from taskhub.system.models import Alert, Bookmark
+
+LOOKED = "queue_monitor"
 
 
 @dataclass(slots=True)
@@ -67,6 +69,19 @@ def _resolve(alert: Alert, now: datetime, changes: Changes) -> None:
     changes.resolved += 1
     if alert.told_at is not None:
         changes.over.append(alert)
+
+
+def note_look(session: Session) -> None:
+    """Keep that the monitor has looked, in the caller's transaction; see `seconds_since_look`."""
+    now: datetime = session.execute(select(func.now())).scalar_one()
+    session.merge(Bookmark(name=LOOKED, at=now))
+
+
+def seconds_since_look(session: Session) -> float | None:
+    """How long ago the monitor looked last, on the database's clock; None: it never did."""
+    query = select(extract("epoch", func.now() - Bookmark.at)).where(Bookmark.name == LOOKED)
+    found = session.scalar(query)
+    return None if found is None else float(found)
 
 
 def listed(

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from taskhub.queue import Hub, insight
-from taskhub.system import rules, surroundings
+from taskhub.system import flow, rules, surroundings
 from taskhub.system.findings import Finding, Reader, lacking
 
 State = Literal["ok", "warn", "fail", "skipped"]
@@ -53,6 +53,8 @@ def examine(hub: Hub, *, smtp: bool = False, embedding: bool = False) -> Iterato
     yield _made("schema", lambda: _schema(lacking(hub, "kb")))
     reader = Reader(hub)
     for name, rule in rules.RULES.items():
+        if rule is flow.low_disk:
+            continue  # the check of the disk says more
         yield from _of_rule(name, rule, reader)
     for name, look in (
         ("workers", _workers),
@@ -108,7 +110,7 @@ def _of_finding(name: str, finding: Finding) -> Check:
 
 def _first_line(rule: rules.Rule) -> str:
     """What the rule looks for, of which there is none."""
-    looked_for = (rule.__doc__ or "").splitlines()[0].rstrip(".")
+    looked_for = rules.looks_for(rule)
     return f"none: {looked_for[:1].lower()}{looked_for[1:]}"
 
 

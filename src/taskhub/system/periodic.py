@@ -31,6 +31,7 @@ def queue_monitor(ctx: Context) -> dict[str, Any]:
     quiet = timedelta(minutes=hub.settings.alert_quiet_minutes)
     with hub.transaction() as session:
         changes = alerts.apply(session, found, quiet=quiet, unseen_rules=broken)
+        alerts.note_look(session)
         _defer(hub, session, notices.of_alerts(session, changes, hub.settings))
     counts = {"open": len(found), "opened": changes.opened, "resolved": changes.resolved}
     if broken:

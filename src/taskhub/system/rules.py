@@ -13,6 +13,13 @@ from taskhub.kb.documents.state import Condition, document_states
 from taskhub.queue import horizon, insight
 from taskhub.queue.filters import JobFilter
 from taskhub.system.findings import Finding, Reader
+from taskhub.system.flow import (
+    growing_backlog,
+    low_disk,
+    oldest_allowed_seconds,
+    retry_storm,
+    stalled,
+)
 from taskhub.system.schedules import silenced
 
 Rule = Callable[[Reader], list[Finding]]
@@ -44,15 +51,15 @@ def queue_without_worker(reader: Reader) -> list[Finding]:
 
 def oldest_age(reader: Reader) -> list[Finding]:
     """Queues whose oldest ready job waits longer than it should, with workers at hand."""
-    most = reader.settings.alert_oldest_seconds
+    allowed = {q.queue: oldest_allowed_seconds(reader.settings, q.queue) for q in reader.queues}
     return [
         Finding(
             about=q.queue,
-            text=f"the oldest ready job of queue {q.queue!r} waits for more than {most:.0f} s",
+            text=f"the oldest ready job of queue {q.queue!r} waits for more than {allowed[q.queue]:.0f} s",
             remedy=f"taskhub ls --queue {q.queue} --status todo, then `taskhub why` of one; more workers",
         )
         for q in reader.queues
-        if q.workers and (q.oldest_ready_seconds or 0) > most
+        if q.workers and (q.oldest_ready_seconds or 0) > allowed[q.queue]
     ]
 
 
@@ -175,17 +182,29 @@ def vacuum_horizon(reader: Reader) -> list[Finding]:
 
 
 def missed_schedules(reader: Reader) -> list[Finding]:
-    """Schedules whose ticks pass and that no live worker declares any more."""
+    """Schedules whose ticks pass without a job, because no live worker declares them or none acts."""
     off = silenced(reader.settings)
     return [
-        Finding(
-            about=state.name,
-            text=f"schedule {state.name!r} misses its ticks: no live worker declares it",
-            remedy=f"start a worker of its program, or `taskhub cron rm {state.name}`",
-        )
+        _missed(reader, state.name)
         for state in reader.hub.crons.states()
         if state.state == "stopped" and state.name not in off
     ]
+
+
+def _missed(reader: Reader, name: str) -> Finding:
+    if workers := reader.hub.read("cron_workers", name=name):
+        first = workers[0]
+        return Finding(
+            about=name,
+            text=f"schedule {name!r} misses its ticks, though live worker {first['id']} declares it",
+            remedy=f"its scheduler hangs: see its log ({first['host']}, pid {first['pid']}), or "
+            f"`taskhub drain {first['id']}`",
+        )
+    return Finding(
+        about=name,
+        text=f"schedule {name!r} misses its ticks: no live worker declares it",
+        remedy=f"start a worker of its program, or `taskhub cron rm {name}`",
+    )
 
 
 def unsent_notices(reader: Reader) -> list[Finding]:
@@ -202,13 +221,30 @@ def unsent_notices(reader: Reader) -> list[Finding]:
     ]
 
 
-RULES: Mapping[str, Rule] = {
-    rule.__name__: rule
-    for rule in (
-        queue_without_worker, oldest_age, unknown_tasks, failing, dead_letters, open_breakers,
-        stuck_documents, refused_mails, vacuum_horizon, missed_schedules, unsent_notices,
-    )
-}  # fmt: skip
+# Each with the settings that say from when on it finds something.
+THRESHOLDS: Mapping[Rule, tuple[str, ...]] = {
+    queue_without_worker: ("alert_lonely_seconds",),
+    oldest_age: ("alert_oldest_seconds", "alert_oldest_by_queue"),
+    growing_backlog: ("alert_backlog_jobs", "alert_backlog_eta_seconds"),
+    stalled: ("alert_stalled_seconds",),
+    unknown_tasks: (),
+    failing: ("alert_failure_share",),
+    retry_storm: ("alert_retries",),
+    dead_letters: ("alert_failures_an_hour",),
+    open_breakers: (),
+    stuck_documents: (),
+    refused_mails: ("alert_mails_refused_an_hour",),
+    vacuum_horizon: (),
+    missed_schedules: (),
+    low_disk: ("alert_disk_free_share",),
+    unsent_notices: (),
+}
+RULES: Mapping[str, Rule] = {rule.__name__: rule for rule in THRESHOLDS}
+
+
+def looks_for(rule: Rule) -> str:
+    """What a rule finds, in one line."""
+    return (rule.__doc__ or "").splitlines()[0].rstrip(".")
 
 
 def look(

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import text
@@ -27,8 +28,8 @@ WORKER_CONNECTIONS = 6
 POOL_EXTRA = 3
 SKEW_SECONDS = 2.0
 SMTP_SECONDS = 10.0
-LOW_DISK_SHARE = 0.1
-LOWEST_DISK_SHARE = 0.03
+# Of the share that is called low: there it is a matter of hours.
+LOWEST_OF_LOW = 0.3
 # Of the project's own tools, which read them beside the settings.
 TOOLS = frozenset({"TASKHUB_TEST_DATABASE_URL"})
 
@@ -87,22 +88,34 @@ def clock(hub: Hub) -> Told:
     return "ok", f"within {max(abs(skew), 0.001):.3f} s of the database's", ""
 
 
+def places(hub: Hub) -> list[Path]:
+    """Folders whose disk matters and can be seen from here: of the backups, of the embedded Postgres."""
+    found = [hub.settings.backup_directory] if hub.settings.backup_directory else []
+    if hub.settings.database_url == "embedded":
+        found.append(embedded.home(hub.settings))
+    return found
+
+
+def room(hub: Hub) -> list[tuple[Path, float]]:
+    """The share that is free, by place; what does not exist is left out."""
+    there = [place for place in places(hub) if place.exists()]
+    usages = [(place, shutil.disk_usage(place)) for place in there]
+    return [(place, usage.free / usage.total) for place, usage in usages]
+
+
 def disk(hub: Hub) -> Told:
     """Room where we know the place: the embedded Postgres and the folder of the backups."""
-    places = [hub.settings.backup_directory] if hub.settings.backup_directory else []
-    if hub.settings.database_url == "embedded":
-        places.append(embedded.home(hub.settings))
-    told = []
-    state: State = "ok"
-    for place in places:
+    for place in places(hub):
         if not place.exists():
             return "fail", f"{place} does not exist", f"mkdir -p {place}"
-        usage = shutil.disk_usage(place)
-        share = usage.free / usage.total
+    told = []
+    state: State = "ok"
+    least = hub.settings.alert_disk_free_share
+    for place, share in room(hub):
         told.append(f"{share:.0%} free at {place}")
-        if share < LOWEST_DISK_SHARE:
+        if share < least * LOWEST_OF_LOW:
             state = "fail"
-        elif share < LOW_DISK_SHARE and state == "ok":
+        elif share < least and state == "ok":
             state = "warn"
     if not told:
         return "skipped", "the server's disk cannot be seen from here", ""

@@ -8,6 +8,7 @@ from taskhub.queue.insight.asking import TookTooLong
 from taskhub.queue.insight.depths import fair_keys, foreign, held_keys, queues, unserved
 from taskhub.queue.insight.detail import job, why
 from taskhub.queue.insight.fleet import overlaps, workers
+from taskhub.queue.insight.flow import flows, retries
 from taskhub.queue.insight.listing import jobs, page, running
 from taskhub.queue.insight.totals import counts
 from taskhub.queue.insight.trail import audit
@@ -17,6 +18,7 @@ __all__ = [
     "audit",
     "counts",
     "fair_keys",
+    "flows",
     "foreign",
     "held_keys",
     "job",
@@ -24,6 +26,7 @@ __all__ = [
     "overlaps",
     "page",
     "queues",
+    "retries",
     "running",
     "unserved",
     "why",
