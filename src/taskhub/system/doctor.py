@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from taskhub.queue import Hub, insight
-from taskhub.system import flow, rules, surroundings
+from taskhub.system import flow, rules, server, surroundings
 from taskhub.system.findings import Finding, Reader, lacking
 
 State = Literal["ok", "warn", "fail", "skipped"]
@@ -53,17 +53,9 @@ def examine(hub: Hub, *, smtp: bool = False, embedding: bool = False) -> Iterato
     yield _made("schema", lambda: _schema(lacking(hub, "kb")))
     reader = Reader(hub)
     for name, rule in rules.RULES.items():
-        if rule is flow.low_disk:
-            continue  # the check of the disk says more
-        yield from _of_rule(name, rule, reader)
-    for name, look in (
-        ("workers", _workers),
-        ("connections", surroundings.connections),
-        ("clock", surroundings.clock),
-        ("disk", surroundings.disk),
-        ("vectors", surroundings.vectors),
-        ("notices", surroundings.notices),
-    ):
+        # The check of the disk says more.
+        yield from () if rule is flow.low_disk else _of_rule(name, rule, reader)
+    for name, look in LOOKS.items():
         yield _made(name, lambda look=look: look(hub))  # type: ignore[misc]  # bound at once
     if smtp:
         yield _made("smtp", lambda: surroundings.smtp(hub))
@@ -127,3 +119,24 @@ def _workers(hub: Hub) -> tuple[State, str, str]:
         told = f"{len(live)} live, none of which serves queue 'system': nothing is watched"
         return "warn", told, "taskhub worker --queue system"
     return "ok", f"{len(live)} live", ""
+
+
+LOOKS: Mapping[str, Callable[[Hub], tuple[State, str, str]]] = {
+    "workers": _workers,
+    "versions": server.worker_versions,
+    "monitor": server.monitor,
+    "server": server.version,
+    "rights": server.rights,
+    "notifications": server.notifications,
+    "connections": surroundings.connections,
+    "autovacuum": server.autovacuum,
+    "indexes": server.indexes,
+    "logged": server.logged,
+    "slots": server.slots,
+    "locale": server.locale,
+    "clock": surroundings.clock,
+    "disk": surroundings.disk,
+    "extensions": server.extensions,
+    "vectors": surroundings.vectors,
+    "notices": surroundings.notices,
+}
