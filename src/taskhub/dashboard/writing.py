@@ -1,7 +1,7 @@
 """How numbers, times and sizes are written, each in the reader's language."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from babel import Locale
 from babel.dates import format_datetime, format_timedelta
@@ -60,7 +60,9 @@ class Writer:
                 size, unit = step
         value = seconds / size
         shown = round(value, 1) if value < 10 and unit != "millisecond" else round(value)
-        return format_unit(shown, f"duration-{unit}", length="narrow", locale=self._locale)
+        # Babel 2.18 has the narrow words of English and lacks those of Chinese.
+        length: Literal["narrow", "short"] = "narrow" if self._locale.language == "en" else "short"
+        return format_unit(shown, f"duration-{unit}", length=length, locale=self._locale)
 
     def ago(self, moment: datetime | None) -> Markup | str:
         """How long ago or ahead, with the exact time in UTC in its title."""

@@ -5,8 +5,10 @@ import pytest
 from taskhub import Hub
 from taskhub.queue import insight
 from taskhub.queue.limits import Limit
+from taskhub.system import statistics
 from tests.dashboard.conftest import Browser, Visitor
 from tests.dashboard.pages.test_workers import busy
+from tests.system.test_statistics import history
 
 
 def said(hub: Hub, name: str) -> Limit | None:
@@ -144,3 +146,14 @@ def test_nobody_who_may_only_read_can_pause(visitor: Visitor, hub: Hub, queue: s
 
 def test_a_queue_that_is_not_there_is_told(browser: Browser) -> None:
     assert browser.get("/queues/show?name=nowhere").status_code == 404
+
+
+def test_a_queue_is_drawn_hour_by_hour(hub: Hub, browser: Browser) -> None:
+    history(hub, 3, "succeeded", "failed")
+    statistics.roll_up(hub)
+    hub.pause(queue="shop")
+
+    page = browser.get("/queues/show?name=shop").text
+
+    assert page.count("<figure") == 2
+    assert "<td>1</td><td>1</td>" in page

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from taskhub.dashboard.acting import SPANS, Done, act, named, span
+from taskhub.dashboard.pages import tasks
 from taskhub.dashboard.routing import action, screen
 from taskhub.dashboard.visit import Visit
 from taskhub.dashboard.words import mark
 from taskhub.queue import insight
 from taskhub.queue.limits import Limit
 from taskhub.queue.states import QueueState
+from taskhub.system import statistics
+from taskhub.system.findings import has_tables
 
+HOURS = 48
 LIVE = ("live", "draining", "drained")
 
 
@@ -42,7 +48,17 @@ def show(visit: Visit) -> Response:
         rule=rule,
         workers=workers,
         spans=SPANS,
+        charts=_charts(visit, name),
     )
+
+
+def _charts(visit: Visit, name: str) -> list[Markup]:
+    """What ended in it and how long that took, where it has been added up."""
+    if not has_tables(visit.reader):
+        return []
+    with Session(visit.reader.engine) as session:
+        points = statistics.course(session, hours=HOURS, queue=name)
+    return [tasks.runs(visit, points), tasks.times(visit, points)] if points else []
 
 
 def pause(visit: Visit) -> Response:
