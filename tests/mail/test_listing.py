@@ -38,16 +38,24 @@ def test_pages_hold_each_mail_once_and_the_newest_first(
     assert len(met) == wanted
 
 
-def test_mails_of_a_rare_state_are_found_by_an_index(session: Session) -> None:
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (
+            "m.state = CAST('refused' AS taskhub_kb.mail_state) ORDER BY m.created_at DESC, m.id DESC",
+            "ix_mail_outbox_state_created_at",
+        ),
+        (
+            "TRUE AND (m.doubtful_at IS NOT NULL OR m.state = 'sending') ORDER BY m.id DESC",
+            "ix_mail_outbox_doubtful",
+        ),
+    ],
+)
+def test_rare_mails_are_found_by_an_index(session: Session, where: str, index: str) -> None:
     mails(session, 3)
     session.execute(text("SET LOCAL enable_seqscan = off"))
 
-    plan = session.execute(
-        text("""
-            EXPLAIN SELECT m.id FROM taskhub_kb.mail_outbox AS m
-            WHERE m.state = CAST('refused' AS taskhub_kb.mail_state)
-            ORDER BY m.created_at DESC, m.id DESC LIMIT 3
-        """)
-    ).scalars()
+    query = f"EXPLAIN SELECT m.id FROM taskhub_kb.mail_outbox AS m WHERE {where} LIMIT 3"
+    plan = session.execute(text(query)).scalars()
 
-    assert any("ix_mail_outbox_state_created_at" in line for line in plan)
+    assert any(index in line for line in plan)

@@ -54,7 +54,7 @@ def test_a_hub_without_a_knowledge_base_is_warned_and_does_not_fail(watched: Wat
     with hub.engine.begin() as connection:
         connection.execute(text("DROP SCHEMA taskhub_kb CASCADE"))
         connection.execute(text("DROP EXTENSION vector CASCADE"))
-        connection.execute(text("DELETE FROM taskhub.taskhub_version WHERE version_num = '0015'"))
+        connection.execute(text("DELETE FROM taskhub.taskhub_version WHERE version_num = '0021'"))
 
     checks = {c.check: c.state for c in examine(hub)}
 

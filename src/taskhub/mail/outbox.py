@@ -88,6 +88,11 @@ class OutboxMail(Base):
     __table_args__ = (
         Index("ix_mail_outbox_state_created_at", "state", "created_at"),
         Index("ix_mail_outbox_recipient", func.lower(recipient), "kind", "created_at"),
+        Index(
+            "ix_mail_outbox_doubtful",
+            "id",
+            postgresql_where=text("doubtful_at IS NOT NULL OR state = 'sending'"),
+        ),
     )
 
 
