@@ -1,6 +1,6 @@
 # The menu of bin/, where the work is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench faults clean
+.PHONY: help setup demo test lint format bench faults browser clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ PROPERTIES = tests/queue/test_engine_model.py \
 
 faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pytest
 	@TEST_EXAMPLES=many bin/test -n 2 tests/faults $(PROPERTIES) $(ARGS)
+
+browser: ## look at every screen in Chromium; screenshots go to build/screens
+	@TEST_EXAMPLES=many TEST_ARTEFACTS=$${TEST_ARTEFACTS:-build/screens} bin/test -n 2 tests/browser $(ARGS)
 
 clean: ## remove the venv, caches and built packages
 	@bin/clean

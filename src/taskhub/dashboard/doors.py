@@ -45,7 +45,7 @@ def guarded(house: House, route: Route) -> Callable[[Request], Awaitable[Respons
         await _recognise(visit)
         if route.name not in visit.allowed:
             return _turned_away(visit)
-        return _sealed(visit, await _run(visit))
+        return _sealed(visit, await (_shared(visit) if visit.is_partial else _run(visit)))
 
     return answer
 
@@ -111,6 +111,13 @@ def _turned_away(visit: Visit) -> Response:
     return PlainTextResponse(
         f"refused: {visit.route.name} needs the role {visit.route.role}\n", status_code=403
     )
+
+
+async def _shared(visit: Visit) -> Response:
+    house, scope = visit.house, visit.request.scope
+    seen = (house.pulse.generation, visit.who, visit.allowed, visit.language)
+    place = (scope["path"], scope["query_string"], scope.get("root_path", ""))
+    return await house.shared.drawn((*seen, *place), lambda: _run(visit))
 
 
 async def _run(visit: Visit) -> Response:

@@ -15,6 +15,7 @@ from taskhub.dashboard.live import Pulse
 from taskhub.dashboard.roles import Role
 from taskhub.dashboard.routing import Route
 from taskhub.dashboard.seals import Seals
+from taskhub.dashboard.shared import Shared
 from taskhub.dashboard.writing import Writer
 from taskhub.queue import Hub
 from taskhub.settings import Settings
@@ -50,6 +51,7 @@ class House:
     seals: Seals
     is_sealed: bool = False
     pulse: Pulse
+    shared: Shared = field(default_factory=Shared)
     router: Router = field(default_factory=Router)
     reports: int = 0
     token_mark: str = field(default_factory=lambda: f"token-{secrets.token_hex(16)}")

@@ -41,6 +41,7 @@ class Pulse:
         self._reader = reader
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
         self.generation = 0
         self.is_away = False
 
@@ -49,8 +50,11 @@ class Pulse:
         queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=2)
         self._listeners.add(queue)
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+            self._looked = asyncio.Event()
+            self._looking = asyncio.create_task(self._look(self._looked))
         try:
+            # What changes after the page is drawn at this greeting must differ from something seen.
+            await self._looked.wait()
             yield ServerSentEvent(
                 event="away" if self.is_away else "hello", data="", retry=RETRY_MILLISECONDS
             )
@@ -62,12 +66,16 @@ class Pulse:
                 self._looking.cancel()
                 self._looking = None
 
-    async def _look(self) -> None:
+    async def _look(self, looked: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         seen: str | None = None
         told_at = 0.0
         while True:
             now = await run_in_threadpool(self._snapshot)
+            if not looked.is_set():
+                # Nobody has looked for a while: what was drawn meanwhile is not of now.
+                self.generation += 1
+                looked.set()
             if now is None:
                 seen = None
                 if not self.is_away:

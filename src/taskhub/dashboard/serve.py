@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.applications import Starlette
 
 from taskhub.dashboard import users
 from taskhub.dashboard.app import create
@@ -28,11 +29,13 @@ def run(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> None:
     """
     refuse_open(hub, settings)
     bound = listen(settings)
+    app = _app(hub, settings)
     try:
-        server = _server(hub, settings)
+        server = _server(app)
         tell(f"dashboard: {address(bound)}")
         server.run(sockets=[bound])
     finally:
+        app.state.house.reader.close()
         bound.close()
 
 
@@ -41,7 +44,8 @@ def beside(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> Iterato
     """Serve in a thread meanwhile, for a process that does something else."""
     refuse_open(hub, settings)
     bound = listen(settings)
-    server = _server(hub, settings)
+    app = _app(hub, settings)
+    server = _server(app)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [bound]}, name="taskhub dashboard", daemon=True
     )
@@ -52,6 +56,7 @@ def beside(hub: Hub, settings: Settings, tell: Callable[[str], None]) -> Iterato
     finally:
         server.should_exit = True
         thread.join(END_SECONDS * 2)
+        app.state.house.reader.close()
         bound.close()
 
 
@@ -112,10 +117,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _server(hub: Hub, settings: Settings) -> uvicorn.Server:
-    app = create(
-        hub, settings, without_users="admin" if is_loopback(settings.dashboard_host) else "none"
-    )
+def _app(hub: Hub, settings: Settings) -> Starlette:
+    alone = is_loopback(settings.dashboard_host)
+    return create(hub, settings, without_users="admin" if alone else "none")
+
+
+def _server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,

@@ -5,6 +5,9 @@ from taskhub.dashboard.pages import (
     annotations,
     audit,
     entrance,
+    failures,
+    job,
+    jobs,
     knowledge,
     limits,
     mail,
@@ -21,7 +24,7 @@ from taskhub.dashboard.pages import (
 from taskhub.dashboard.routing import Route
 
 _SCREENS = (
-    overview, queues, tasks, workers, schedules, limits, knowledge, segments, search, annotations,
-    mail, alerts, audit, system, entrance, plumbing,
+    overview, jobs, job, failures, queues, tasks, workers, schedules, limits, knowledge, segments, search,
+    annotations, mail, alerts, audit, system, entrance, plumbing,
 )  # fmt: skip
 PAGES: tuple[Route, ...] = tuple(route for screen in _SCREENS for route in screen.ROUTES)

@@ -14,7 +14,9 @@
   function frozen() {
     const part = live();
     if (!part) return true;
-    if (part.querySelector("[data-select]:checked, dialog[open], [data-freeze]:focus-within")) return true;
+    const choosing = "[data-select]:checked, dialog[open], [data-freeze]:focus-within, "
+      + "input:not([type=checkbox]):focus, textarea:focus, select:focus";
+    if (part.querySelector(choosing)) return true;
     const chosen = document.getSelection();
     return Boolean(chosen && !chosen.isCollapsed && part.contains(chosen.anchorNode));
   }
@@ -39,6 +41,12 @@
     pulse.addEventListener("hello", changed);
     pulse.addEventListener("changed", changed);
     pulse.addEventListener("away", () => { away.hidden = false; });
+    // Something may have been selected since the new part was asked for.
+    document.addEventListener("htmx:before:swap", (event) => {
+      if (!held && !frozen()) return;
+      event.preventDefault();
+      stale = true;
+    });
     document.addEventListener("htmx:sse:error", () => { lost.hidden = false; });
     document.addEventListener("htmx:sse:after:connection", (event) => {
       if (event.detail.connection.status < 400) lost.hidden = true;
@@ -49,7 +57,7 @@
       pulse.classList.toggle("held", held);
       refresh();
     });
-    for (const name of ["change", "selectionchange", "visibilitychange", "close"]) {
+    for (const name of ["change", "focusout", "selectionchange", "visibilitychange", "close"]) {
       document.addEventListener(name, () => setTimeout(refresh), true);
     }
   }

@@ -1,0 +1,56 @@
+"""Every screen as people see it: light and dark, on a phone and at a desk, with axe's judgement."""
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has none
+from playwright.sync_api import Browser
+
+from taskhub.dashboard.pages import PAGES
+from tests.browser.conftest import Shop, watch
+
+MANY = os.environ.get("TEST_EXAMPLES") == "many"
+# The screens of the navigation come by themselves; those behind them are named with an address.
+BEHIND = {
+    "job": "/jobs/{failed}",
+    "bulk": "/jobs/bulk?q=state:failed&change=retry",
+    "login": "/login",
+}
+ALL = {r.name: r.path for r in PAGES if r.nav is not None} | BEHIND
+# `make browser` looks at all of them.
+SCREENS = ALL if MANY else {name: ALL[name] for name in ("overview", "jobs", "job")}
+SIZES = {360: 740, 1280: 900}
+THEMES = ("light", "dark")
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_is_whole_and_accessible(
+    chromium: Browser, shop: Shop, artefacts: Path, name: str
+) -> None:
+    path = SCREENS[name].format(failed=shop.failed[0])
+    looks = [(t, w) for t in THEMES for w in SIZES] if MANY else [("light", 360), ("dark", 1280)]
+    for theme, width in looks:
+        size = {"width": width, "height": SIZES[width]}
+        context = chromium.new_context(
+            base_url=shop.address,
+            viewport=size,  # type: ignore[arg-type]  # a ViewportSize
+            color_scheme=theme,  # type: ignore[arg-type]  # one of its words
+            locale="zh-CN" if theme == "dark" else "en-US",
+        )
+        tab = context.new_page()
+        wrong: list[str] = []
+        watch(tab, wrong)
+
+        answer = tab.goto(path)
+
+        assert answer is not None
+        assert answer.status == 200
+        tab.screenshot(path=artefacts / f"{name}-{theme}-{width}.png", full_page=True)
+        found = Axe().run(tab)
+        assert found.violations_count == 0, found.generate_report()
+        assert tab.locator("h1").count() == 1
+        wide = tab.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} px wide on a screen of {width}"
+        context.close()
+        assert wrong == []

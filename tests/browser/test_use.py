@@ -1,0 +1,125 @@
+"""What people do with the dashboard, by hand."""
+
+import re
+
+import psycopg
+from playwright.sync_api import Page, expect
+
+from taskhub import db
+from taskhub.queue import insight
+from tests.browser.conftest import PAYLOAD, Shop, watch, work
+from tests.waiting import until
+
+
+def test_failed_jobs_are_retried_with_the_keyboard_alone(page: Page, shop: Shop) -> None:
+    page.goto("/jobs?q=state:failed queue:mail")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+
+    page.get_by_label("Select all on this page").focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("held still while you select")).to_be_hidden()
+    page.get_by_label("Reason").focus()
+    page.keyboard.type("the shop is open again")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Retry selected")).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("status")).to_contain_text("12 of 12 jobs wait again")
+    statuses = {insight.job(shop.hub, n).status for n in shop.failed}
+    assert statuses == {"todo"}
+    [noted] = insight.audit(shop.hub, limit=1)
+    assert (noted.action, noted.reason, noted.changed) == ("retry", "the shop is open again", 12)
+
+
+def test_a_page_shows_a_change_without_being_touched_and_holds_still_when_asked(
+    page: Page, shop: Shop
+) -> None:
+    work(shop.hub)
+    page.goto("/jobs?q=state:todo queue:mail")
+    rows = page.locator("tbody tr")
+    before = rows.count()
+    send = shop.hub.tasks["send"]
+
+    send.options(delay=3600).defer(601)
+    expect(rows).to_have_count(before + 1, timeout=10_000)
+
+    page.get_by_role("button", name="Pause updates").click()
+    send.options(delay=3600).defer(602)
+    page.context.new_page().goto("/jobs?q=state:todo queue:mail")
+    expect(page.context.pages[1].locator("tbody tr")).to_have_count(before + 2, timeout=10_000)
+    expect(rows).to_have_count(before + 1)
+    page.get_by_role("button", name="Pause updates").click()
+    expect(rows).to_have_count(before + 2, timeout=10_000)
+
+
+def test_two_tabs_cancel_the_same_job_and_both_are_told_the_truth(page: Page, shop: Shop) -> None:
+    job = shop.hub.tasks["send"].options(delay=3600).defer(700)
+    other = page.context.new_page()
+    for tab in (page, other):
+        tab.goto(f"/jobs/{job.id}")
+        expect(tab.get_by_role("button", name="Cancel")).to_be_visible()
+    page.get_by_role("button", name="Pause updates").click()
+
+    other.get_by_role("button", name="Cancel").click()
+    expect(other.get_by_role("status")).to_contain_text("1 of 1 jobs were cancelled")
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(page.get_by_role("status")).to_contain_text("0 of 1 jobs were cancelled")
+    assert insight.job(shop.hub, job.id).status == "cancelled"
+
+
+def test_what_people_typed_is_shown_as_the_text_it_is(page: Page, shop: Shop) -> None:
+    addresses = [
+        f"/jobs/{shop.hostile}",
+        "/",
+        "/jobs",
+        "/failures",
+        "/jobs?q=" + PAYLOAD.replace("{", "%7B").replace("#", "%23"),
+        "/jobs/bulk?q=state:failed",
+        "/nowhere/" + PAYLOAD.replace("/", ""),
+    ]
+    for address in addresses:
+        page.goto(address)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert page.locator("img[src=x]").count() == 0
+    page.goto(f"/jobs/{shop.hostile}")
+    expect(page.get_by_label("Arguments", exact=True)).to_contain_text(
+        "<img src=x onerror=alert(1)>"
+    )
+
+
+def test_a_dead_database_is_told_and_its_return_too(page: Page, shop: Shop) -> None:
+    name = shop.database.rsplit("/", 1)[-1].partition("?")[0]
+    other = re.sub(r"/[^/?]+(\?|$)", r"/postgres\1", shop.database)
+    page.goto("/")
+    away = page.get_by_role("alert").filter(has_text="The database is away")
+    expect(page.locator("#pulse")).to_be_visible()
+    expect(away).to_be_hidden()
+
+    with psycopg.connect(db.conninfo(db.address(other)), autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        admin.execute(kill, (name,))
+        expect(away).to_be_visible(timeout=15_000)
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    expect(away).to_be_hidden(timeout=15_000)
+    expect(page.locator("#live table")).to_be_visible()
+
+
+def test_pages_are_read_and_changed_without_scripts(page: Page, shop: Shop) -> None:
+    job = shop.hub.tasks["send"].options(delay=3600).defer(800)
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(base_url=shop.address, java_script_enabled=False)
+    tab = context.new_page()
+    wrong: list[str] = []
+    watch(tab, wrong)
+
+    tab.goto(f"/jobs/{job.id}")
+    tab.get_by_role("button", name="Cancel").click()
+
+    assert "1 of 1 jobs were cancelled" in tab.content()
+    until(lambda: insight.job(shop.hub, job.id).status == "cancelled", "the cancel")
+    context.close()
+    assert wrong == []
