@@ -32,12 +32,15 @@ async def watched(
     """Serve the probes and the metrics of a worker meanwhile, on its own loop; trace what it runs.
 
     Raises:
-        ExtraMissing: probes need taskhub[prometheus,dashboard], the setting traces taskhub[otel].
+        ExtraMissing: probes need taskhub[prometheus,dashboard], the settings traces and sentry_dsn
+            taskhub[otel] and taskhub[sentry].
         NoAddress: another program has the port, or the host is none of this machine's.
     """
     if worker.hub.settings.traces:
         _trace(worker.hub)
     async with AsyncExitStack() as stack:
+        if worker.hub.settings.sentry_dsn:
+            stack.callback(_tell_sentry(worker.hub))
         if probing is not None:
             await _probe(stack, worker, probing, say)
         yield
@@ -52,6 +55,17 @@ def _trace(hub: Hub) -> None:
         ) from error
     if not any(isinstance(one, traces.Traces) for one in hub.observers):
         traces.instrument(hub)
+
+
+def _tell_sentry(hub: Hub) -> Callable[[], None]:
+    """What is to be called at the end."""
+    try:
+        from taskhub.telemetry import sentry
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"sentry_dsn needs {error.name}; run `pip install 'taskhub[sentry]'`"
+        ) from error
+    return sentry.instrument(hub).close
 
 
 async def _probe(
