@@ -84,13 +84,16 @@ def _cleaned(stage: Stage, paths: list[Path]) -> dict[str, Any]:
     before = library.rows(stage.hub, dataset_id)
     library.remove(stage, dataset_id)
     after = library.rows(stage.hub, dataset_id)
-    for name, number in before.items():
-        if number or after[name]:
-            screen.line(f"  {name:<16} {number:>7} -> {after[name]}")
+    cleaned = [name for name in before if before[name] or after[name]]
+    for name in cleaned:
+        screen.line(f"  {name:<16} {before[name]:>7} -> {after[name]}")
     if any(after.values()) or not any(before.values()):
         raise DemoBroken("rows of the dataset are left")
     screen.good("nothing of it is left; the cache of embeddings, which others share, stays")
-    return {"rows_before": before, "rows_after": after}
+    return {
+        "rows_before": {name: before[name] for name in cleaned},
+        "rows_after": {name: after[name] for name in cleaned},
+    }
 
 
 def last_line(counted: dict[str, Any]) -> str:
