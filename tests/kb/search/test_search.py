@@ -1,4 +1,5 @@
 from importlib import import_module
+from random import Random
 from typing import Any
 from unittest.mock import Mock
 
@@ -229,6 +230,30 @@ def test_a_tenant_finds_nothing_in_the_datasets_of_another(
     assert session.get_one(Document, hits[0].document_id).tenant_id == dataset.tenant_id
 
 
+@WAYS
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.usefixtures("by_index")
+def test_many_pages_hold_what_one_large_page_holds(
+    session: Session, dataset: Dataset, mode: Mode
+) -> None:
+    # Words and meaning order these differently, and no order is that of the ids.
+    drawn = Random(7)  # noqa: S311 - texts, no secrets
+    known = [*OTTERS.split(), *BADGERS.split(), "invoice", "lake", "night"]
+    texts = (" ".join(drawn.choices(known, k=drawn.randrange(4, 30))) for _ in range(260))
+    make_indexed(session, dataset, *texts)
+
+    whole = search(session, OTTERS, [dataset.id], mode=mode, limit=250)
+    pages = [
+        hit
+        for offset in range(0, 250, 25)
+        for hit in search(session, OTTERS, [dataset.id], mode=mode, limit=25, offset=offset)
+    ]
+
+    assert [hit.segment_id for hit in pages] == [hit.segment_id for hit in whole]
+    assert len({hit.segment_id for hit in pages}) == len(pages) >= 200
+    assert [hit.score for hit in whole] == sorted((hit.score for hit in whole), reverse=True)
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_pages_follow_each_other_without_a_gap(
     session: Session, dataset: Dataset, mode: Mode
@@ -385,7 +410,7 @@ def test_while_a_model_cannot_answer_hybrid_goes_by_words_and_says_so(
     away = HashEmbedder()
     monkeypatch.setattr(away, "embed", Mock(side_effect=failure))
     # By its name in full: the package's own `search` is the function.
-    monkeypatch.setattr(import_module("taskhub.kb.search.search"), "embedder", lambda *_: away)
+    monkeypatch.setattr(import_module("taskhub.kb.search.ranking"), "embedder", lambda *_: away)
 
     hits = search(session, "an otter", [dataset.id], mode="hybrid")
 

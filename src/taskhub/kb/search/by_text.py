@@ -25,7 +25,7 @@ MOST_POSTINGS = SMALL
 
 
 def by_text(
-    session: Session, question: str, scope: Scope, *, depth: int, size: int | None
+    session: Session, question: str, scope: Scope, *, size: int | None, depth: int
 ) -> list[Match]:
     """Up to `depth` findable segments that hold words of the question, the best first.
 

@@ -18,24 +18,34 @@ from taskhub.kb.vectors.store import store
 MOST_WANTED = 5_000
 
 
-def by_vector(
-    session: Session, question: str, scope: Scope, model: Embedder, *, depth: int, size: int | None
-) -> list[Match]:
-    """Up to `depth` findable segments, the nearest first; scores are 1 - cosine distance.
-
-    `size` is the scope's, None if it is large. Sets HNSW options for the rest of the transaction.
+def vector_of(session: Session, question: str, model: Embedder) -> Vector:
+    """From the cache if a text like this was embedded; a search adds nothing to it.
 
     Raises:
         ValueError: the model makes no vector of the question.
     """
-    vector = _vector(session, question, model)
+    key = key_of(question)
+    known = cached(session, [key], model) or make({key: question}, model)
+    vector = known[key]
+    if isinstance(vector, NoVector):
+        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
+    return vector
+
+
+def by_vector(
+    session: Session, vector: Vector, scope: Scope, *, model: str, size: int | None, depth: int
+) -> list[Match]:
+    """Up to `depth` findable segments, the nearest first; scores are 1 - cosine distance.
+
+    `size` is the scope's, None if it is large. Sets HNSW options for the rest of the transaction.
+    """
     each = size is not None
     wanted = depth
     while True:
         nearest = store(session).nearest(
             session,
             vector,
-            model.name,
+            model,
             scope.dataset_ids,
             wanted,
             segment_ids=segment_ids(scope.shape) if each else None,
@@ -53,16 +63,6 @@ def by_vector(
         # datasets: look further, at last at each one, which is slow and right.
         each = each or len(nearest) < wanted or wanted > MOST_WANTED
         wanted *= 4
-
-
-def _vector(session: Session, question: str, model: Embedder) -> Vector:
-    """From the cache if a text like this was embedded; a search adds nothing to it."""
-    key = key_of(question)
-    known = cached(session, [key], model) or make({key: question}, model)
-    vector = known[key]
-    if isinstance(vector, NoVector):
-        raise ValueError(f"question must be a text that can be embedded: {vector.reason}")
-    return vector
 
 
 def _findable(session: Session, scope: Scope, ids: Iterable[int]) -> set[int]:

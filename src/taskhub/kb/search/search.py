@@ -1,8 +1,6 @@
 """Passages that answer a question: by meaning, by words, or by both."""
 
-import enum
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,22 +12,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from taskhub.kb.cleaning.unused import due, note_search
-from taskhub.kb.datasets.models import Dataset, Technique
+from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.documents.models import Document
-from taskhub.kb.search.by_text import by_text
-from taskhub.kb.search.by_vector import by_vector
-from taskhub.kb.search.fusion import WORDS_WEIGHT, Match, fused
-from taskhub.kb.search.scope import Scope, among
+from taskhub.kb.search.fusion import Match
+from taskhub.kb.search.ranking import MOST_HITS, Asked, Mode, best
+from taskhub.kb.search.scope import among
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors.embedders import embedder
-from taskhub.kb.vectors.failures import EndpointBusy, EndpointFailed
 from taskhub.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-MOST_HITS = 1_000
 MOST_CHARACTERS = 10_000
-DEPTHS = (50, 200, 2 * MOST_HITS)
 
 
 _DATASETS = (
@@ -54,14 +45,6 @@ _HITS = (
     .join(Document, Document.id == Segment.document_id)
     .where(among(Segment.id, "ids"))
 )
-
-
-class Mode(enum.StrEnum):
-    """How passages are compared with the question."""
-
-    VECTOR = "vector"
-    TEXT = "text"
-    HYBRID = "hybrid"
 
 
 class SearchTimeout(TimeoutError):
@@ -118,11 +101,11 @@ def search(
     _check(limit, offset, timeout_seconds)
     _check_metadata(metadata)
     narrowed = {"document_ids": _given(document_ids), "metadata": metadata or None}
-    asked = _Asked(_question(question), _mode(mode), limit + offset, narrowed, settings)
+    asked = Asked(_question(question), _mode(mode), limit + offset, narrowed, settings)
     with _on_the_side(session, timeout_seconds):
         datasets = _datasets(session, dataset_ids, tenant_id)
         unnoted = due(datasets)
-        found = _hits(session, _best(session, asked, datasets)[offset : offset + limit])
+        found = _hits(session, best(session, asked, datasets)[offset : offset + limit])
     note_search(session, unnoted)
     return found
 
@@ -197,72 +180,8 @@ def _datasets(
     return session.scalars(_DATASETS, given).all()
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    question: str
-    mode: Mode
-    most: int
-    narrowed: dict[str, Any]
-    settings: Settings | None
-
-
-def _lists(
-    session: Session, asked: _Asked, datasets: Sequence[Dataset]
-) -> list[tuple[float, list[Match]]]:
-    """The rankings that are not empty, each with its weight."""
-    by_words: list[int] = []
-    by_model: dict[str, list[int]] = {}
-    for dataset in datasets:
-        economy = dataset.technique is Technique.ECONOMY
-        if economy or asked.mode is not Mode.VECTOR:
-            by_words.append(dataset.id)
-        if asked.mode is not Mode.TEXT and not economy:
-            by_model.setdefault(dataset.embedding_model, []).append(dataset.id)
-    # Fusion looks deeper than it answers: a passage may be second in one list and tenth in another.
-    # In steps, because with another depth the order is another one, and pages would not fit.
-    deeper = next(depth for depth in DEPTHS if depth >= 2 * asked.most)
-    depth = asked.most if len(by_model) + bool(by_words) == 1 else deeper
-    known: dict[tuple[int, ...], tuple[Scope, int | None]] = {}
-
-    def sized(ids: list[int]) -> tuple[Scope, int | None]:
-        if tuple(ids) not in known:
-            scope = Scope(dataset_ids=tuple(ids), **asked.narrowed).resolved(session)
-            known[tuple(ids)] = scope, scope.size(session)
-        return known[tuple(ids)]
-
-    lists: list[tuple[float, list[Match]]] = []
-    for model, ids in by_model.items():
-        scope, size = sized(ids)
-        embedding = embedder(model, asked.settings)
-        with _tolerated(model, asked.mode):
-            found = by_vector(session, asked.question, scope, embedding, depth=depth, size=size)
-            lists.append((1.0, found))
-    if by_words:
-        scope, size = sized(by_words)
-        lists.append(
-            (WORDS_WEIGHT, by_text(session, asked.question, scope, depth=depth, size=size))
-        )
-    return [(weight, ranked) for weight, ranked in lists if ranked] or [(1.0, [])]
-
-
-@contextmanager
-def _tolerated(model: str, mode: Mode) -> Iterator[None]:
-    """In hybrid mode an endpoint that cannot answer now is no reason to find nothing."""
-    try:
-        yield
-    except (EndpointBusy, EndpointFailed) as error:
-        if mode is not Mode.HYBRID:
-            raise
-        logger.warning("search by words alone", extra={"model": model, "reason": str(error)})
-
-
-def _best(session: Session, asked: _Asked, datasets: Sequence[Dataset]) -> Sequence[Match]:
-    lists = _lists(session, asked, datasets)
-    return lists[0][1] if len(lists) == 1 else fused(lists)
-
-
-def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:
-    rows = session.execute(_HITS, {"ids": [match.segment_id for match in best]})
+def _hits(session: Session, matches: Sequence[Match]) -> list[Hit]:
+    rows = session.execute(_HITS, {"ids": [match.segment_id for match in matches]})
     found = {row.id: row for row in rows}
     return [
         Hit(
@@ -274,7 +193,7 @@ def _hits(session: Session, best: Sequence[Match]) -> list[Hit]:
             score=min(max(match.score, 0.0), 1.0),
             answer=found[match.segment_id].answer,
         )
-        for match in best
+        for match in matches
         # Between two statements a segment may have been deleted.
         if match.segment_id in found
     ]
