@@ -67,6 +67,15 @@ def test_a_bad_row_is_named_with_its_reason_and_keeps_no_other() -> None:
     assert all(len(row.question) <= 100 for row in rows if row.error)
 
 
+def test_a_quote_that_is_never_closed_is_named_and_stored_in_no_answer() -> None:
+    rows = read(b'good,row\nWhere?,"in the hall\nWhen?,at noon\n')
+
+    assert [(row.line, row.error) for row in rows] == [
+        (1, None),
+        (2, "row could not be read: unexpected end of data"),
+    ]
+
+
 def test_bytes_that_are_no_text_spoil_their_row_alone() -> None:
     good = "".join(f"Größe {n}?,größer\n" for n in range(30)).encode()
 

@@ -1,6 +1,5 @@
 """Read a CSV file of questions and answers; a row that cannot be used keeps its line and the reason."""
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +7,9 @@ from dataclasses import dataclass
 from taskhub.kb.annotations.write import BadAnnotation, check
 from taskhub.kb.documents.encoding import encoding_of
 from taskhub.kb.documents.failures import BadDocument
-from taskhub.kb.documents.formats.csv import MAX_VALUE_CHARACTERS
-
-QUESTIONS = {"question", "questions", "q", "问题", "提问"}
-ANSWERS = {"answer", "answers", "a", "答案", "回答"}
-DELIMITERS = ",;\t|"
+from taskhub.kb.documents.formats.csv import SEPARATORS
+from taskhub.kb.documents.numbered import numbered
+from taskhub.kb.segments.cut import ANSWERS, QUESTIONS
 
 
 class ImportRefused(ValueError):
@@ -70,9 +67,9 @@ def read_csv(content: bytes, *, max_rows: int, max_bytes: int) -> Table:
 
 def _rows(text: str, encoding: str) -> Iterator[Row]:
     columns: tuple[int, int] | None = None
-    for line, cells in _cells(text):
-        if isinstance(cells, csv.Error):
-            yield Row(line, "", "", f"not CSV: {cells}")
+    for line, cells in numbered(text, _separator(text)):
+        if isinstance(cells, str):
+            yield Row(line, "", "", cells)
         elif not any(cell.strip() for cell in cells):
             continue
         elif columns is None:
@@ -84,29 +81,11 @@ def _rows(text: str, encoding: str) -> Iterator[Row]:
             yield _row(line, cells, columns, encoding)
 
 
-def _cells(text: str) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
-    """Each row with the line where it begins."""
-    # The limit is the process's: without it the reason would depend on who has read a file before.
-    csv.field_size_limit(MAX_VALUE_CHARACTERS)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    line = 1
-    while True:
-        cells: list[str] | csv.Error
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # this row's alone: the reader goes on behind it
-            cells = error
-        yield line, cells
-        line = reader.line_num + 1
-
-
-def _delimiter(text: str) -> str:
+def _separator(text: str) -> str:
     """The one that the first line has most of, outside of quotes."""
     first = text.lstrip().split("\n", 1)[0]
     outside = "".join(first.split('"')[::2])
-    return max(DELIMITERS, key=outside.count)
+    return max(SEPARATORS, key=outside.count)
 
 
 def _header(cells: list[str]) -> tuple[int, int] | None:

@@ -2,17 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from taskhub.kb.documents.encoding import encoding_of
 from taskhub.kb.documents.failures import BadDocument
+from taskhub.kb.documents.formats.csv import SEPARATORS
+from taskhub.kb.documents.numbered import numbered
+from taskhub.kb.segments.cut import QUESTIONS
 from taskhub.kb.segments.edit import BadSegment, checked
 
-DELIMITERS = (",", "\t", ";", "|")
 TITLE_CHARACTERS = 1000
 # First cells that are a title and no segment, in both languages of the product.
-_TITLES = frozenset({"text", "content", "segment", "question", "内容", "分段内容", "问题"})
+_TITLES = frozenset({"text", "content", "segment", "内容", "分段内容", *QUESTIONS})
 
 
 class BadImport(ValueError):
@@ -73,7 +74,7 @@ def read(content: bytes, limits: SheetLimits, *, with_answers: bool = False) -> 
     # lose what comes after the comma.
     columns = titles or 1 + with_answers
     sheet = Sheet()
-    for line, cells in _lines(text, delimiter):
+    for line, cells in numbered(text, delimiter):
         if isinstance(cells, str):
             sheet.bad.append(BadRow(line, cells))
         elif not any(cell.strip() for cell in cells):
@@ -127,24 +128,10 @@ def _shape(text: str, with_answers: bool) -> tuple[str, int]:
     """What separates the columns, and how many titles the first row holds, 0 if it holds none."""
     lines = (line for line in text.splitlines() if line.strip())
     first = next(lines, "")[:TITLE_CHARACTERS]
-    for delimiter in DELIMITERS if first else ():
+    for delimiter in SEPARATORS if first else ():
         cells = next(csv.reader([first], delimiter=delimiter))
         if cells[0].strip().lower() in _TITLES:
             return delimiter, len(cells)
         if with_answers and len(cells) > 1:
             return delimiter, 0
     return ",", 0
-
-
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row with the line it begins at; a text in place of cells is why it cannot be read."""
-    # Strict: else a quote that is never closed silently swallows all rows behind it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            yield line, next(reader)
-        except StopIteration:
-            return
-        except csv.Error as problem:
-            yield line, f"row could not be read: {problem}"
