@@ -1,7 +1,6 @@
 """A worker, Postgres or the wish for a document goes away at each stage of the pipeline."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,11 @@ from taskhub.kb.segments.rules import ProcessRule
 from taskhub.kb.ways_in import documents
 from taskhub.queue.jobs import Job
 from taskhub.settings import Settings
+from tests.faults import gates
 from tests.faults.cluster import Cluster
 from tests.faults.programs import Program
 from tests.waiting import until
 
-GATE = 4711
-HEARD_SECONDS = 3.0
 # Where the work is held: the statement that a trigger stops until the gate is open.
 POINTS = {
     "parsing": ("documents", "UPDATE", "NEW.state = 'parsing'"),
@@ -84,28 +82,11 @@ class Library:
     def held_at(self, point: str) -> Iterator[Callable[[], None]]:
         """The next document's work stops there, until what is given is called; once alone."""
         table, event, condition = (POINTS | SMALL_POINTS)[point]
-        run = self.cluster.run
-        run(
-            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            f"PERFORM pg_advisory_xact_lock_shared({GATE}); RETURN NEW; END $$"
-        )
-        run(
-            f"CREATE TRIGGER hold BEFORE {event} ON taskhub_kb.{table} FOR EACH ROW "
-            f"WHEN ({condition}) EXECUTE FUNCTION hold()"
-        )
-        holder = self.cluster.connect()
-        holder.execute("SELECT pg_advisory_lock(%s)", [GATE])
-        try:
-            yield holder.close
-        finally:
-            holder.close()
+        with gates.held(self.cluster, f"taskhub_kb.{table}", event, condition) as open_gate:
+            yield open_gate
 
     def waits_at_the_gate(self) -> None:
-        query = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s "
-            "AND NOT granted"
-        )
-        until(lambda: self.cluster.one(query, GATE), "work held at the gate", seconds=60)
+        gates.wait_at_the_gate(self.cluster)
 
     def has_no_orphans(self) -> None:
         without = {
@@ -230,9 +211,7 @@ def test_a_cancelled_document_says_so_and_is_whole_when_it_is_indexed_again(
         job: Job[object] = Job(job_id, "document", library.hub)
 
         job.cancel(reason="no longer wanted")
-        # A thread cannot be seen to have heard it; the worker is told within two seconds.
-        heard = time.monotonic() + HEARD_SECONDS
-        until(lambda: time.monotonic() > heard, "the worker's hearing of it")
+        gates.wait_until_heard()
         open_gate()
         until(
             lambda: (
