@@ -35,6 +35,11 @@ class KnowledgeSettings:
     allowed_private_hosts: tuple[str, ...] = ()
     annotation_import_rows: int = number(10_000, at_least=1, at_most=1_000_000)
     annotation_import_bytes: int = number(2_097_152, at_least=1)
+    # Of one tenant; 0: not limited.
+    annotation_imports_per_minute: int = number(5, at_least=0)
+    annotation_imports_per_hour: int = number(20, at_least=0)
+    # Finished ones, with what is told of their rows; 0: they stay.
+    import_days: int = number(90, at_least=0, at_most=36_500)
     unused_dataset_days: int = number(0, at_least=0, at_most=36_500)
     embedding_cache_days: int = number(30, at_least=0, at_most=36_500)
     message_days: int = number(0, at_least=0, at_most=36_500)

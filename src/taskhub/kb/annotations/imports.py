@@ -7,12 +7,26 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from taskhub.accounts.models import Tenant
 from taskhub.kb.annotations.models import Annotation, AnnotationImport, AnnotationImportRow
-from taskhub.kb.annotations.read_csv import Table
+from taskhub.kb.annotations.read_csv import ImportRefused, Table
 from taskhub.kb.annotations.write import sha256
+from taskhub.kb.apps.models import App
 
 # A lost connection, a deadlock or a mistake of ours says nothing about a row.
 NOT_A_ROW = (OperationalError, ProgrammingError)
+
+
+class TooManyImports(ImportRefused):
+    """The tenant had so many imports lately; nothing was stored.
+
+    Attributes:
+        retry_after_seconds: when there is room for another one.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnknownImport(LookupError):
@@ -46,6 +60,41 @@ class Report:
     imported: int
     waiting: int
     bad: list[BadRow] = field(default_factory=list)
+
+
+def check_rate(session: Session, tenant_id: int, *, per_minute: int, per_hour: int) -> None:
+    """Let the tenant have another import now, in the transaction that stores it; 0 limits nothing.
+
+    Raises:
+        TooManyImports: it had as many within the last minute or hour.
+    """
+    if not per_minute and not per_hour:
+        return
+    # Two at once: the second one counts the first.
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    for most, seconds, period in ((per_minute, 60, "a minute"), (per_hour, 3600, "an hour")):
+        if not most:
+            continue
+        # The one that must grow old before there is room.
+        age = session.scalar(
+            select(func.extract("epoch", func.clock_timestamp() - AnnotationImport.created_at))
+            .join(App, App.id == AnnotationImport.app_id)
+            .where(
+                App.tenant_id == tenant_id,
+                AnnotationImport.created_at
+                > func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+            )
+            .order_by(AnnotationImport.created_at.desc())
+            .offset(most - 1)
+            .limit(1)
+        )
+        if age is not None:
+            wait = max(1.0, seconds - float(age))
+            raise TooManyImports(
+                f"imports of a tenant must be at most {most} {period}, got one more; "
+                f"try again in {wait:.0f} s",
+                wait,
+            )
 
 
 def store(session: Session, app_id: int, name: str, table: Table) -> AnnotationImport:

@@ -108,6 +108,7 @@ def import_annotations(hub: Hub, app_id: int, name: str, content: bytes) -> Impo
     Raises:
         UnknownApp: there is none, or it is being deleted.
         ImportRefused: the file as a whole cannot be taken; nothing was stored.
+        TooManyImports: the tenant had as many lately as the settings allow.
     """
     limits = hub.settings
     table = read_csv(
@@ -115,6 +116,12 @@ def import_annotations(hub: Hub, app_id: int, name: str, content: bytes) -> Impo
     )
     with hub.transaction() as session:
         app = apps.get(session, app_id)
+        imports.check_rate(
+            session,
+            app.tenant_id,
+            per_minute=limits.annotation_imports_per_minute,
+            per_hour=limits.annotation_imports_per_hour,
+        )
         made = imports.store(session, app_id, name, table)
         job = tasks.batch_import_annotations.options(session=session).defer(
             made.id, app_id, app.tenant_id
