@@ -86,7 +86,7 @@ def clean_cache(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> Non
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def clean_messages(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
-    """Remove old messages, hits of annotations and reports of imports."""
+    """Remove old messages and hits of annotations, and finished imports past import_days."""
     from taskhub.kb.cleaning import batches, history
     from taskhub.kb.tasks import cleaning as tasks
 
@@ -94,6 +94,8 @@ def clean_messages(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> 
     days = _days(days, hub.settings.message_days, "message_days")
     with hub.transaction() as session:
         kinds = history.older(history.cutoff(session, days))
+        if import_days := hub.settings.import_days:
+            kinds += history.finished_imports(history.cutoff(session, import_days))
         found = batches.count(session, kinds)
     _told(asked, found, "remove", dry_run, yes, tasks.clean_messages, days)
 

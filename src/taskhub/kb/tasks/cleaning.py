@@ -159,16 +159,23 @@ def clean_embedding_cache(ctx: Context, days: int | None = None) -> dict[str, in
 
 @kb.cron("0 4 * * *", name="clean_messages", queue="cleaning", lock="clean_messages")
 def clean_messages(ctx: Context, days: int | None = None) -> dict[str, int]:
-    """Remove messages, hits and reports of imports older than so many days; rows gone, by kind.
+    """Remove messages and hits older than so many days, and old reports of imports; rows gone, by kind.
 
-    `days`: default the setting message_days; 0 keeps everything. Annotations stay.
+    `days`: default the setting message_days; 0 keeps all messages. Imports that are finished go
+    after the setting import_days. What they made stays, and annotations do.
     """
     days = ctx.hub.settings.message_days if days is None else days
-    if days <= 0:
-        return {}
-    with ctx.hub.transaction() as session:
-        before = history.cutoff(session, days)
-    return remove(ctx, history.older(before), f"older than {days} days")
+    import_days = ctx.hub.settings.import_days
+    gone: dict[str, int] = {}
+    if days > 0:
+        with ctx.hub.transaction() as session:
+            before = history.cutoff(session, days)
+        gone |= remove(ctx, history.older(before), f"older than {days} days")
+    if import_days > 0:
+        with ctx.hub.transaction() as session:
+            before = history.cutoff(session, import_days)
+        gone |= remove(ctx, history.finished_imports(before), f"older than {import_days} days")
+    return gone
 
 
 @kb.task(name="clean_orphans", queue="cleaning", lock="clean_orphans")
