@@ -1,10 +1,12 @@
 """Who is in which tenant, and what they may do there."""
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from taskhub.accounts.models import Account, Member, Role
+from taskhub.accounts.models import Account, Member, Role, Tenant
+
+_RANK = case({Role.admin: 1, Role.editor: 2}, value=Member.role, else_=3)
 
 
 class BadMember(ValueError):
@@ -101,6 +103,30 @@ def owned_with_others(session: Session, account_id: int) -> list[int]:
             .order_by(Member.tenant_id)
         )
     )
+
+
+def leave_owned(session: Session, account_id: int) -> list[int]:
+    """Give what a person owns to whoever is in it beside them; the tenants that nobody else is in.
+
+    The next owner is an admin before an editor before a member, and of those who was there first. In
+    the caller's transaction, which holds the rows of these tenants.
+    """
+    alone: list[int] = []
+    owned = select(Member).where(Member.account_id == account_id, Member.role == Role.owner)
+    for mine in session.scalars(owned.order_by(Member.tenant_id)).all():
+        # Whoever joins now waits for the end of this.
+        session.execute(select(Tenant.id).where(Tenant.id == mine.tenant_id).with_for_update())
+        heir = session.scalars(
+            select(Member)
+            .where(Member.tenant_id == mine.tenant_id, Member.account_id != account_id)
+            .order_by(_RANK, Member.created_at, Member.account_id)
+            .limit(1)
+        ).one_or_none()
+        if heir is None:
+            alone.append(mine.tenant_id)
+        else:
+            hand_over(session, mine.tenant_id, account_id, heir.account_id)
+    return alone
 
 
 def checked_role(role: str) -> str:

@@ -1,10 +1,10 @@
-"""Get a tenant by name, made if it is new."""
+"""Get a tenant by name, made if it is new; whether somebody is in it."""
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from taskhub.accounts.models import Tenant
+from taskhub.accounts.models import Member, Tenant
 
 
 def ensure(session: Session, name: str) -> Tenant:
@@ -17,3 +17,8 @@ def ensure(session: Session, name: str) -> Tenant:
         raise ValueError(f"tenant name must not be empty, got {name!r}")
     session.execute(insert(Tenant).values(name=name).on_conflict_do_nothing())
     return session.scalars(select(Tenant).where(Tenant.name == name)).one()
+
+
+def has_people(session: Session, tenant_id: int) -> bool:
+    """Whether anybody is in the tenant."""
+    return bool(session.scalar(select(exists().where(Member.tenant_id == tenant_id))))

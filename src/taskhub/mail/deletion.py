@@ -8,6 +8,7 @@ from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from taskhub.accounts import members
 from taskhub.accounts.models import Account, Invitation
 from taskhub.mail.blueprint import mail
 from taskhub.mail.custom import MailBody
@@ -17,6 +18,8 @@ from taskhub.queue import Backoff, Context, Fail
 from taskhub.queue.erasing import Place, Traces, erase_attempts, erase_jobs, pattern
 
 ERASE_ROWS = 2_000
+# Of the knowledge base, which mails know nothing of.
+CLEAN_TENANT = "clean_tenant"
 
 # One batch: does its share behind a place in the given session, and says where to go on and how many.
 Step = Callable[[Session, Place], tuple[Place | None, int]]
@@ -141,7 +144,10 @@ def _blank(column: Any, sure: str) -> Any:
 
 
 def _let_go(session: Session, ctx: Context, account_id: int) -> None:
-    """Delete the row, with its codes, memberships and mails, and send the last mail."""
+    """Delete the row, with its codes, memberships and mails, and send the last mail.
+
+    A tenant that nobody else is in goes too, by a job of the knowledge base where there is one.
+    """
     account = session.get(Account, account_id, with_for_update=True)
     if account is None:
         return
@@ -150,6 +156,10 @@ def _let_go(session: Session, ctx: Context, account_id: int) -> None:
         .where(func.lower(Invitation.email) == account.email.lower())
         .execution_options(synchronize_session=False)
     )
+    alone = members.leave_owned(session, account_id)
+    if CLEAN_TENANT in ctx.hub.tasks:
+        for tenant_id in alone:
+            ctx.hub.tasks[CLEAN_TENANT].options(session=session).defer(tenant_id)
     post(
         session, ctx.hub.settings, "account_deleted", account.email,
         name=account.name, language=account.language,

@@ -24,6 +24,13 @@ def hide_app(session: Session, app_id: int) -> bool:
     return _mark(session, session.get(App, app_id, with_for_update=LIGHT))
 
 
+def of_tenant(session: Session, tenant_id: int) -> tuple[list[int], list[int]]:
+    """The ids of a tenant's datasets and of its apps, with those that are hidden already."""
+    datasets = select(Dataset.id).where(Dataset.tenant_id == tenant_id).order_by(Dataset.id)
+    apps = select(App.id).where(App.tenant_id == tenant_id).order_by(App.id)
+    return list(session.scalars(datasets)), list(session.scalars(apps))
+
+
 def hide_documents(session: Session, document_ids: Sequence[int]) -> list[int]:
     """Hide the documents from now on, in the caller's transaction; the ids of those there are.
 

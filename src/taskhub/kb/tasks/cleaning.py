@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from taskhub.accounts import tenants
 from taskhub.kb.cleaning import hide, history, kinds, orphans, unused
 from taskhub.kb.datasets import clean as datasets
 from taskhub.kb.tasks.blueprint import kb
 from taskhub.kb.tasks.removal import heed, remove
 from taskhub.kb.vectors import cache
-from taskhub.queue import Backoff, Context, Hub, cancel_within
+from taskhub.queue import Backoff, Context, Fail, Hub, cancel_within
 
 HIDE_DOCUMENTS = 100
 CACHE_ROWS = 1000
@@ -30,17 +31,7 @@ def clean_dataset(ctx: Context, dataset_id: int) -> dict[str, int]:
     Index jobs that run on its documents are stopped, and waited for at their current batch. It ends
     as failed, with the reasons, when rows could not go; the others are gone all the same.
     """
-    with ctx.hub.transaction() as session:
-        hide.hide_dataset(session, dataset_id)
-    after_id = 0
-    while True:
-        heed(ctx)
-        with ctx.hub.transaction() as session:
-            ids = hide.hide_batch(session, dataset_id, after_id, HIDE_DOCUMENTS)
-            _stop_jobs(session, ctx.hub, ids)
-        if not ids:
-            break
-        after_id = ids[-1]
+    _dataset_hidden(ctx, dataset_id)
     return remove(ctx, datasets.owned(dataset_id), f"dataset {dataset_id}")
 
 
@@ -105,6 +96,44 @@ def clean_app(ctx: Context, app_id: int) -> dict[str, int]:
     with ctx.hub.transaction() as session:
         hide.hide_app(session, app_id)
     return remove(ctx, kinds.owned(kinds.table("apps"), [app_id]), f"app {app_id}")
+
+
+@kb.task(
+    name="clean_tenant",
+    queue="cleaning",
+    lock="tenant:{tenant_id}",
+    unique="clean_tenant:{tenant_id}",
+    retry=Backoff(max_attempts=3),
+)
+def clean_tenant(ctx: Context, tenant_id: int) -> dict[str, int]:
+    """Remove a tenant whose last person has gone, with its datasets and apps; rows gone, by kind.
+
+    It ends as failed, and nothing goes, where somebody is in the tenant.
+    """
+    with ctx.hub.transaction() as session:
+        if tenants.has_people(session, tenant_id):
+            raise Fail(f"tenant {tenant_id} has people in it; only one without any is removed")
+        dataset_ids, app_ids = hide.of_tenant(session, tenant_id)
+        for app_id in app_ids:
+            hide.hide_app(session, app_id)
+    for dataset_id in dataset_ids:
+        _dataset_hidden(ctx, dataset_id)
+    return remove(ctx, kinds.owned(kinds.table("tenants"), [tenant_id]), f"tenant {tenant_id}")
+
+
+def _dataset_hidden(ctx: Context, dataset_id: int) -> None:
+    """Hide a dataset and each of its documents, waiting for the batch that is under way."""
+    with ctx.hub.transaction() as session:
+        hide.hide_dataset(session, dataset_id)
+    after_id = 0
+    while True:
+        heed(ctx)
+        with ctx.hub.transaction() as session:
+            ids = hide.hide_batch(session, dataset_id, after_id, HIDE_DOCUMENTS)
+            _stop_jobs(session, ctx.hub, ids)
+        if not ids:
+            return
+        after_id = ids[-1]
 
 
 @kb.cron("0 3 * * *", name="clean_unused_datasets", queue="cleaning", lock="clean_unused_datasets")
