@@ -69,7 +69,8 @@ KINDS: dict[str, Kind] = {
         path="/failures",
         sample={
             "subject": "13 jobs failed in the last hour",
-            "intro": "These jobs failed and wait for somebody to look at them:",
+            "intro": "",
+            "is_alert": False,
             "lines": _LINES,
         },
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from taskhub.queue import Hub, history
 from taskhub.system import notices
 from taskhub.system.models import Bookmark, Notice
+from taskhub.system.outward import MAIL_QUEUE
 from taskhub.system.rules import NOTICE_TASK
 from taskhub.system.statistics import move
 
@@ -21,8 +23,22 @@ FIRST_BACK = timedelta(hours=1)
 LONGEST_BACK = timedelta(days=7)
 
 
-def collect(hub: Hub, session: Session) -> tuple[Notice | None, int]:
-    """The notice of what failed since the last one, and of how many jobs, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What failed since the last one.
+
+    Attributes:
+        notice: None where nothing did.
+        is_of_mails: mails are among it, so that another mail is no sure way to tell of it.
+    """
+
+    notice: Notice | None
+    failed: int
+    is_of_mails: bool
+
+
+def collect(hub: Hub, session: Session) -> Digest:
+    """The notice of what failed since the last one, in the caller's transaction.
 
     Failures of the jobs that send notices are left out: their notice would fail too, for ever.
     """
@@ -32,4 +48,6 @@ def collect(hub: Hub, session: Session) -> tuple[Notice | None, int]:
     since = max(mark.at, until - LONGEST_BACK) if mark is not None else until - FIRST_BACK
     failures = history.failures(hub, since, until, without_tasks=[NOTICE_TASK])
     move(session, BOOKMARK, until)
-    return notices.of_failures(session, failures, hub.settings), failures.total
+    notice = notices.of_failures(session, failures, hub.settings)
+    is_of_mails = any(group.queue == MAIL_QUEUE for group in failures.groups)
+    return Digest(notice, failures.total, is_of_mails)

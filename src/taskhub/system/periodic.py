@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,17 @@ from sqlalchemy.orm import Session
 
 from taskhub.queue import Backoff, Context, Fail, Hub, Retry
 from taskhub.queue import retention as queue_retention
-from taskhub.system import alerts, digest, forget, notices, refresh, rules, sinks, statistics
+from taskhub.system import (
+    alerts,
+    digest,
+    forget,
+    notices,
+    outward,
+    refresh,
+    rules,
+    sinks,
+    statistics,
+)
 from taskhub.system.blueprint import system
 from taskhub.system.findings import Reader, has_tables
 from taskhub.system.models import Notice
@@ -32,7 +41,7 @@ def queue_monitor(ctx: Context) -> dict[str, Any]:
     with hub.transaction() as session:
         changes = alerts.apply(session, found, quiet=quiet, unseen_rules=broken)
         alerts.note_look(session)
-        _defer(hub, session, notices.of_alerts(session, changes, hub.settings))
+        _tell(hub, session, notices.of_alerts(session, changes, hub.settings))
     counts = {"open": len(found), "opened": changes.opened, "resolved": changes.resolved}
     if broken:
         told = "; ".join(f"{name}: {why}" for name, why in broken.items())
@@ -46,9 +55,9 @@ def failure_digest(ctx: Context) -> dict[str, Any]:
     if not has_tables(ctx.hub):
         return NO_TABLES
     with ctx.hub.transaction() as session:
-        notice, failed = digest.collect(ctx.hub, session)
-        _defer(ctx.hub, session, notice)
-    return {"failed": failed}
+        found = digest.collect(ctx.hub, session)
+        _tell(ctx.hub, session, found.notice, is_of_mails=found.is_of_mails)
+    return {"failed": found.failed}
 
 
 # A sink that is down for a night gets its notices in the morning: the last wait is an hour, 30 tries a day.
@@ -103,13 +112,12 @@ def statistics_refresh(ctx: Context) -> dict[str, Any]:
     return dataclasses.asdict(refresh.refresh(ctx.hub, ctx.progress))
 
 
-def _defer(hub: Hub, session: Session, notice: Notice | None) -> None:
+def _tell(hub: Hub, session: Session, notice: Notice | None, *, is_of_mails: bool = False) -> None:
     if notice is None:
         return
-    jobs: Sequence[dict[str, Any]] = [
-        {"notice_id": notice.id, "sink": sink} for sink in sinks.names(hub.settings)
-    ]
-    if jobs:
+    left = outward.posted(hub, session, notice, is_of_mails=is_of_mails)
+    if left:
+        jobs = [{"notice_id": notice.id, "sink": sink} for sink in left]
         notice_send.options(session=session).defer_many(jobs)
 
 

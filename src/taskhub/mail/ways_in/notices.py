@@ -26,6 +26,7 @@ def send_notice(
     lines: Sequence[str],
     *,
     intro: str = "",
+    is_alert: bool = False,
     path: str = "/failures",
     session: Session | None = None,
 ) -> list[int]:
@@ -36,6 +37,8 @@ def send_notice(
     rest is counted. Addresses that are none are left out.
 
     Args:
+        intro: what stands before the list; without it a sentence in the reader's language.
+        is_alert: that sentence speaks of a change, not of failures.
         path: of the page that the button opens, below the setting mail_link_base.
     """
     shown = list(lines[:MAX_LINES])
@@ -48,7 +51,7 @@ def send_notice(
             mail = post(
                 joined, hub.settings, "failure_digest", address,
                 language=account.language if account is not None else Language.en_us,
-                subject=subject, intro=intro or subject, lines=shown, link=link,
+                subject=subject, intro=intro, is_alert=is_alert, lines=shown, link=link,
             )  # fmt: skip
             sent.append(mail.id)
     return sent
