@@ -52,6 +52,10 @@ def home(mould: Mould, endpoint: Endpoint) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def dataset_id(home: House) -> int:
+    return dataset_of(home)
+
+
+def dataset_of(home: House) -> int:
     with home.hub.transaction() as session:
         return create.create(
             session, ensure(session, "books").id, "book", embedding_model="remote",
@@ -180,3 +184,42 @@ def test_a_cancelled_document_says_so_and_is_whole_when_it_is_indexed_again(  # 
     documents.index_again(home.hub, document_id)
     completes(home, document_id)
     is_whole(home, endpoint, document_id, clean_rows)
+
+
+def test_tokens_that_a_dead_worker_had_reserved_come_back(
+    mould: Mould, endpoint: Endpoint, path: Path
+) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def late(texts: list[str]) -> tuple[int, dict[str, str], Any]:
+        asked.set()
+        let_go.wait(60)
+        return answer(texts)
+
+    told = {"embedding_url": endpoint.url, "embedding_batch": str(BATCH)}
+    rates = {"embedding_requests_per_minute": "120", "embedding_tokens_per_minute": "120000"}
+    with house(mould, **told, **rates, embedding_dimensions="384") as home:
+        dataset_id = dataset_of(home)
+        endpoint.scripts = [late]
+        worker = home.has_a_worker()
+        document_id = documents.add_document(home.hub, dataset_id, path)
+        assert asked.wait(60)
+        worker.kill()
+        reserved = tokens_left(home)
+
+        let_go.set()
+        home.has_a_worker()
+        completes(home, document_id)
+
+        assert reserved < BURST
+        until(lambda: tokens_left(home) == BURST, "a full bucket")
+
+
+# What comes in a second.
+BURST = 2000
+
+
+def tokens_left(home: House) -> float:
+    [limit] = [limit for limit in home.hub.limits() if limit.name == "embedding:remote"]
+    assert limit.tokens is not None
+    return limit.tokens
