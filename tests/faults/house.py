@@ -35,7 +35,9 @@ class House:
         """The worker that lives, started if none does."""
         if not self.workers or not self.workers[-1].lives:
             log = self.folder / f"worker-{len(self.workers)}.log"
-            worker = Program("library.py", self.cluster.url, log=log, environment=self.environment)
+            worker = Program(
+                "library.py", self.cluster.url, "0", log=log, environment=self.environment
+            )
             self.workers.append(worker)
             worker.logs("worker started")
         return self.workers[-1]

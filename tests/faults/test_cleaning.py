@@ -13,7 +13,8 @@ from taskhub.kb.annotations.read_csv import read_csv
 from taskhub.kb.apps import create as apps
 from taskhub.kb.tasks.removal import CLEAN_ROWS
 from taskhub.kb.ways_in.apps import delete_app
-from taskhub.kb.ways_in.datasets import delete_dataset, delete_documents
+from taskhub.kb.ways_in.changes import delete_documents
+from taskhub.kb.ways_in.datasets import delete_dataset
 from taskhub.mail.deletion import ERASE_ROWS
 from taskhub.mail.post import post
 from taskhub.queue import Job
@@ -114,7 +115,8 @@ def documents(home: House) -> Doomed:
     ids = [row["id"] for row in home.cluster.rows(query, doomed.numbers["dataset"])]
 
     def begin() -> Job[Any]:
-        [job_id] = delete_documents(home.hub, ids).job_ids
+        [job_id] = {changed.job_id for changed in delete_documents(home.hub, ids)}
+        assert job_id is not None
         return Job(job_id, "batch_clean_document", home.hub)
 
     return Doomed(begin, doomed.numbers)

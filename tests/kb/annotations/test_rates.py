@@ -20,7 +20,7 @@ HubOf = Callable[..., Hub]
 
 
 @pytest.fixture
-def hub_of(settings: Settings, kb: None) -> Iterator[HubOf]:
+def hub_of(settings: Settings) -> Iterator[HubOf]:
     made: list[Hub] = []
 
     def make(**chosen: Any) -> Hub:

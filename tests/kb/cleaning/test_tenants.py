@@ -24,7 +24,7 @@ from tests.kb.makers import make_indexed
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None, tmp_path: Path) -> Iterator[Hub]:
+def library(settings: Settings, tmp_path: Path) -> Iterator[Hub]:
     (tmp_path / "mails").mkdir()
     posting = {"mail_sender": "directory", "mail_directory": tmp_path / "mails"}
     hub = app.build(dataclasses.replace(settings, **posting))  # type: ignore[arg-type]  # of two types

@@ -59,7 +59,7 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupted]:
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None, letters: Interrupted) -> Iterator[Hub]:
+def library(settings: Settings, letters: Interrupted) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()

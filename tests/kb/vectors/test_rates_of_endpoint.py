@@ -22,7 +22,7 @@ SLACK_SECONDS = 0.5
 
 
 @pytest.fixture
-def hub(settings: Settings, kb: None, endpoint: Endpoint) -> Iterator[Hub]:
+def hub(settings: Settings, endpoint: Endpoint) -> Iterator[Hub]:
     made = app.build(
         dataclasses.replace(
             settings,
