@@ -26,7 +26,12 @@ class Server:
     """
 
     def __init__(
-        self, *, security: str = "plain", login: tuple[str, str] | None = None, **answers: str
+        self,
+        *,
+        security: str = "plain",
+        login: tuple[str, str] | None = None,
+        port: int = 0,
+        **answers: str,
     ) -> None:
         self.mails: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
@@ -37,7 +42,7 @@ class Server:
         self._peers: set[object] = set()
         self._security = security
         self._login = login
-        self._controller = _Controller(self, **self._options())
+        self._controller = _Controller(self, port, **self._options())
 
     def settings(self, **changes: Any) -> Settings:
         """The settings with which a sender reaches this server."""
@@ -128,8 +133,8 @@ class Server:
 
 
 class _Controller(Controller):
-    def __init__(self, handler: Server, **options: Any) -> None:
-        super().__init__(handler, hostname="127.0.0.1", port=0, **options)
+    def __init__(self, handler: Server, port: int, **options: Any) -> None:
+        super().__init__(handler, hostname="127.0.0.1", port=port, **options)
 
     def _trigger_server(self) -> None:
         # Port 0 let the system choose a free one; from here on it has a number.

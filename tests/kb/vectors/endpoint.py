@@ -31,6 +31,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.url = ""
+        self.port = 0
         self.asked: list[list[str]] = []
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
@@ -48,8 +49,8 @@ class Endpoint:
 
 
 @contextmanager
-def serving() -> Iterator[Endpoint]:
-    """An endpoint at a port of its own."""
+def serving(port: int = 0) -> Iterator[Endpoint]:
+    """An endpoint at this port of the loopback, or at one of its own."""
     endpoint = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,10 +76,11 @@ def serving() -> Iterator[Endpoint]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    endpoint.port = server.server_port
     endpoint.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
         yield endpoint
