@@ -16,7 +16,7 @@ from taskhub.settings import Settings
 # What this version's worker speaks; the database says the lowest it still serves.
 WORKER_VERSION = 1
 # Where each branch ends, so that a worker need not read the scripts: alembic takes 0.3 s to import.
-HEADS = {"queue": "0019", "kb": "0021", "vectors": "0016"}
+HEADS = {"queue": "0020", "kb": "0021", "vectors": "0016"}
 # Not alembic's own name: the schema may be one that the user's alembic keeps its version in.
 VERSION_TABLE = "taskhub_version"
 

@@ -46,6 +46,7 @@ class Pruned:
         workers: lines of the registry that no run in the history points at.
         unique_keys: those that keep no job out any more.
         audit: changes of longer than `audit_days` ago.
+        searched_args: jobs whose arguments were kept to search by.
     """
 
     partitions: int = 0
@@ -59,6 +60,7 @@ class Pruned:
     workers: int = 0
     unique_keys: int = 0
     audit: int = 0
+    searched_args: int = 0
 
 
 Progress = Callable[[Pruned], None]
@@ -91,6 +93,7 @@ def prune(hub: Hub, *, dry_run: bool = False, progress: Progress | None = None) 
         run.delete("prune_workers", "workers")
         run.delete("prune_keys", "unique_keys")
         run.delete("prune_audit", "audit")
+        run.delete("prune_job_args", "searched_args")
     return done
 
 

@@ -17,6 +17,7 @@ class QueueState:
     Attributes:
         oldest_ready_seconds: how long the oldest ready job could have been running already.
         workers: how many live workers serve it.
+        estimated: which of the counts are estimates, beyond where counting ends.
     """
 
     queue: str
@@ -26,6 +27,7 @@ class QueueState:
     failed: int
     oldest_ready_seconds: float | None
     workers: int
+    estimated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class Counts:
     Attributes:
         succeeded_lately: jobs, within the time that was asked for.
         failed_runs_lately: runs that failed, were retried or lost, within it.
+        estimated: which of the counts are estimates, as in QueueState.
         is_more_lately: the last two are of the first MOST_RUNS runs that were met, not of all.
     """
 
@@ -146,6 +149,7 @@ class Counts:
     succeeded_lately: int
     failed_runs_lately: int
     is_more_lately: bool = False
+    estimated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from taskhub.queue import horizon, retention, sql
+from taskhub.queue import horizon, minutes, retention, sql
 from taskhub.queue.acks import Ack, Claimed, not_run
 from taskhub.queue.events import JobEvent
 from taskhub.queue.runs import Run
@@ -205,7 +205,7 @@ class Upkeep:
 
 
 def _do_chores(hub: Hub) -> None:
-    for chore in (horizon.warn_if_due, retention.prune_if_due):
+    for chore in (horizon.warn_if_due, minutes.add_up_if_due, retention.prune_if_due):
         try:
             chore(hub)
         except Exception:  # a chore that fails is tried again at its next turn

@@ -7,9 +7,11 @@ bounded part of the history, and gives up after `question_seconds`.
 from taskhub.queue.insight.asking import TookTooLong
 from taskhub.queue.insight.depths import fair_keys, foreign, held_keys, queues, unserved
 from taskhub.queue.insight.detail import job, why
+from taskhub.queue.insight.durations import tasks
 from taskhub.queue.insight.fleet import overlaps, workers
 from taskhub.queue.insight.flow import flows, retries
 from taskhub.queue.insight.listing import jobs, page, running
+from taskhub.queue.insight.overview import overview
 from taskhub.queue.insight.totals import counts
 from taskhub.queue.insight.trail import audit
 
@@ -24,10 +26,12 @@ __all__ = [
     "job",
     "jobs",
     "overlaps",
+    "overview",
     "page",
     "queues",
     "retries",
     "running",
+    "tasks",
     "unserved",
     "why",
     "workers",

@@ -15,6 +15,8 @@ from taskhub.queue import sql
 if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
+_OFF = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "jit")
+
 
 class TookTooLong(RuntimeError):
     """The database did not answer within `question_seconds`."""
@@ -61,3 +63,16 @@ def rows(hub: Hub, statement: str, **parameters: Any) -> Sequence[RowMapping]:
     """
     with moment(hub) as connection:
         return read(hub, connection, statement, **parameters)
+
+
+@contextmanager
+def by_index(connection: Connection) -> Iterator[None]:
+    """Statements that walk an index in its order and leave it at LIMIT.
+
+    Else the planner was seen to read and sort a million rows for the first ten thousand of them.
+    """
+    for switch in _OFF:
+        connection.exec_driver_sql(f"SET LOCAL {switch} = off")
+    yield
+    for switch in _OFF:
+        connection.exec_driver_sql(f"SET LOCAL {switch} = DEFAULT")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, RowMapping
 
 from taskhub.queue.fairness import MOST_KEYS, FairKey
 from taskhub.queue.insight import asking
@@ -13,13 +16,90 @@ if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
 MOST_QUEUES = 500
+# Where counting ends.
+MOST_COUNTED = 10_000
+KINDS = ("ready", "scheduled", "running", "failed")
+_STATUSES = {
+    "ready": "todo",
+    "held": "todo",
+    "scheduled": "todo",
+    "running": "doing",
+    "failed": "failed",
+}
 MOST_TASKS = 50
 MOST_HELD = 20
 
 
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
-    """Every queue that holds jobs or has a worker of its own, by name; counts the jobs table."""
-    return [QueueState(**row) for row in asking.rows(hub, "list_queues", limit=limit)]
+    """Every queue that holds jobs, has a worker of its own, had runs within the hour or is paused, by name.
+
+    Counts are exact up to 10,000 jobs of a kind; beyond they are the planner's estimates.
+    """
+    with asking.moment(hub) as connection:
+        depths = measure(hub, connection)
+        known = asking.read(hub, connection, "live_queues")
+    return states(depths, known)[:limit]
+
+
+def states(depths: Depths, known: Sequence[RowMapping]) -> list[QueueState]:
+    """What was measured, and what live_queues knows, as one row a queue."""
+    serving_all = sum(row["workers"] for row in known if row["queue"] is None)
+    own = {row["queue"]: row["workers"] for row in known if row["queue"] is not None}
+    return [
+        QueueState(
+            queue=name,
+            **{kind: depths.jobs.get((name, kind), 0) for kind in KINDS},
+            oldest_ready_seconds=depths.oldest_seconds.get(name),
+            workers=own.get(name, 0) + serving_all,
+            estimated=tuple(k for k in KINDS if (name, k) in depths.estimated),
+        )
+        for name in sorted({name for name, _ in depths.jobs} | set(own))
+    ]
+
+
+@dataclass(slots=True)
+class Depths:
+    """How many jobs stand where, by queue and kind.
+
+    Attributes:
+        estimated: where counting came to its end.
+    """
+
+    jobs: dict[tuple[str, str], int] = field(default_factory=dict)
+    estimated: set[tuple[str, str]] = field(default_factory=set)
+    oldest_seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, row: RowMapping, estimate: Callable[[str, str, int | None], int]) -> None:
+        """Take one row of measure_queues in."""
+        queue, kind = row["queue"], "ready" if row["kind"] == "held" else row["kind"]
+        jobs = row["jobs"]
+        if row["is_capped"]:
+            # The planner may be wrong, but there are no fewer than were counted.
+            jobs = max(jobs, estimate(queue, row["kind"], row["gate"]))
+            self.estimated.add((queue, kind))
+        self.jobs[queue, kind] = self.jobs.get((queue, kind), 0) + jobs
+        if row["oldest_seconds"] is not None:
+            before = self.oldest_seconds.get(queue, 0.0)
+            self.oldest_seconds[queue] = max(before, row["oldest_seconds"])
+
+
+def measure(hub: Hub, connection: Connection) -> Depths:
+    """Count what stands in the jobs table, in the moment of `connection`."""
+    depths = Depths()
+
+    def estimate(queue: str, kind: str, gate: int | None) -> int:
+        [row] = asking.read(
+            hub, connection, "estimate_jobs", status=_STATUSES[kind], gate=gate, queue=queue
+        )
+        return int(row["QUERY PLAN"][0]["Plan"]["Plan Rows"])
+
+    with asking.by_index(connection):
+        rows = asking.read(
+            hub, connection, "measure_queues", most=MOST_COUNTED, most_of_lane=MOST_COUNTED
+        )
+    for row in rows:
+        depths.add(row, estimate)
+    return depths
 
 
 def fair_keys(hub: Hub, queue: str, *, limit: int = MOST_KEYS) -> list[FairKey]:
