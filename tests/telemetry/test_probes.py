@@ -34,12 +34,13 @@ Get = Callable[[str], httpx.Response]
 
 
 class Probed:
-    """A worker of the command line and the address that it printed."""
+    """A command that serves, a worker with probes by default, and the addresses that it printed."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, *command: str, addresses: int = 1) -> None:
         (folder / "shop.py").write_text(SHOP)
+        command = command or ("worker", "--probe-port", "0")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "taskhub", "worker", "-A", "shop:hub", "--probe-port", "0"],
+            [sys.executable, "-m", "taskhub", *command, "-A", "shop:hub"],
             cwd=folder,
             env=os.environ | {"TASKHUB_DATABASE_URL": database},
             stdin=subprocess.DEVNULL,
@@ -49,15 +50,21 @@ class Probed:
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        self.url = until(self._address, "printing the address", seconds=60)
+        self.urls: list[str] = []
+        try:
+            until(lambda: len(self._addresses()) >= addresses, "printing addresses", seconds=60)
+        except AssertionError:
+            self.end()
+            raise
+        self.urls = self._addresses()
+        self.url = self.urls[0]
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.said.extend(self.process.stderr)
 
-    def _address(self) -> str:
-        found = re.search(r"http://127\.0\.0\.1:\d+", "".join(self.said))
-        return found[0] if found else ""
+    def _addresses(self) -> list[str]:
+        return re.findall(r"http://127\.0\.0\.1:\d+", "".join(self.said))
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=10)
@@ -131,3 +138,36 @@ def test_a_port_that_is_taken_is_told_in_one_line(
     assert ended.returncode == 1
     assert f"error: probes cannot be served on 127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_each_of_several_processes_has_an_address_of_its_own(tmp_path: Path, database: str) -> None:
+    command = ("worker", "--processes", "2", "--probe-port", "0")
+    probed = Probed(tmp_path, database, *command, addresses=2)
+
+    exposed = [
+        until(lambda url=url: _slots(url), "its metrics", seconds=60)  # type: ignore[misc]  # bound now
+        for url in probed.urls
+    ]
+    probed.process.terminate()
+
+    assert probed.process.wait(timeout=60) == 0
+    assert len(set(probed.urls)) == 2
+    assert exposed == ["20.0", "20.0"]
+    probed.end()
+
+
+def _slots(url: str) -> str:
+    found = re.search(
+        r"^taskhub_worker_slots (\S+)$", httpx.get(f"{url}/metrics").text, re.MULTILINE
+    )
+    return found[1] if found else ""
+
+
+def test_the_cluster_has_a_server_of_its_own(tmp_path: Path, database: str) -> None:
+    served = Probed(tmp_path, database, "metrics", "--port", "0")
+
+    text = served.get("/metrics").text
+    served.end()
+
+    assert 'taskhub_queue_jobs{queue="mail",state="ready"} 0.0' in text
+    assert "taskhub_cluster_up 1.0" in text
