@@ -160,7 +160,10 @@ def test_annotations_are_written_switched_and_deleted(reader: Browser, family: H
     reader.act("/knowledge/annotations/change", {**chosen, "do": "disable"}, page=page)
     with family.transaction() as session:
         assert session.scalar(select(Annotation.enabled)) is False
-    reader.act("/knowledge/annotations/change", {**chosen, "do": "delete"}, page=page)
+    refused = reader.act("/knowledge/annotations/change", {**chosen, "do": "delete"}, page=page)
+    assert "Nothing was deleted" in reader.follow(refused).text
+    sure = {**chosen, "do": "delete", "sure": "1"}
+    reader.act("/knowledge/annotations/change", sure, page=page)
     family.run_worker(wait=False)
 
     with family.transaction() as session:

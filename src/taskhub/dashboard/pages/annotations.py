@@ -77,6 +77,9 @@ def alter(visit: Visit) -> Response:
     app_id, ids, wanted = _app(visit), chosen(visit), named(visit, "do")
     if wanted not in ("enable", "disable", "delete"):
         raise HTTPException(400, visit.translate("This cannot be done to annotations."))
+    if wanted == "delete" and visit.posted("sure") != "1":
+        told = visit.translate("Nothing was deleted: tick the box beside the button first.")
+        return visit.back(told, kind="warn")
 
     def change() -> Done:
         if wanted == "delete":

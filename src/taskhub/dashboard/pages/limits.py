@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.responses import Response
 
+from taskhub.dashboard import links
 from taskhub.dashboard.acting import SPANS, Done, act, named, span
 from taskhub.dashboard.routing import action, screen
 from taskhub.dashboard.visit import Visit
@@ -22,6 +25,7 @@ def listing(visit: Visit) -> Response:
         keys={key.name: key for key in insight.held_keys(visit.reader, limit=200)},
         locks=holding.locks(visit.reader),
         spans=SPANS,
+        jobs=partial(links.jobs, visit),
     )
 
 

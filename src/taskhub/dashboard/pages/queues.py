@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from taskhub.dashboard import links
 from taskhub.dashboard.acting import SPANS, Done, act, named, span
 from taskhub.dashboard.pages import tasks
 from taskhub.dashboard.routing import action, screen
@@ -25,7 +28,12 @@ LIVE = ("live", "draining", "drained")
 def listing(visit: Visit) -> Response:
     """Every queue with what it holds, its limit and its pause."""
     held = _rules(visit)
-    return visit.page("queues.html", queues=insight.queues(visit.reader), held=held)
+    return visit.page(
+        "queues.html",
+        queues=insight.queues(visit.reader),
+        held=held,
+        jobs=partial(links.jobs, visit),
+    )
 
 
 def show(visit: Visit) -> Response:
@@ -49,6 +57,7 @@ def show(visit: Visit) -> Response:
         workers=workers,
         spans=SPANS,
         charts=_charts(visit, name),
+        jobs=partial(links.jobs, visit),
     )
 
 

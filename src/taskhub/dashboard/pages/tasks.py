@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from taskhub.dashboard import asking, words
+from taskhub.dashboard import asking, links, words
 from taskhub.dashboard.charts import Series, bar, chart
 from taskhub.dashboard.routing import screen
 from taskhub.dashboard.tables import needs_tables
@@ -40,6 +41,7 @@ def listing(visit: Visit) -> Response:
         period=period,
         periods=PERIODS,
         bar=bar,
+        jobs=partial(links.jobs, visit),
     )
 
 
@@ -52,7 +54,10 @@ def show(visit: Visit) -> Response:
     if task is None and not any(_runs(point) for point in points):
         raise HTTPException(404, visit.translate("No task is called so, or it has not run lately."))
     charts = [runs(visit, points), times(visit, points)] if points else []
-    return visit.page("task.html", heading=name, task=task, charts=charts)
+    return visit.page(
+        "task.html", heading=name, name=name, task=task, charts=charts,
+        jobs=partial(links.jobs, visit),
+    )  # fmt: skip
 
 
 def runs(visit: Visit, points: list[HourPoint]) -> Markup:
