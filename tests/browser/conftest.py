@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_play
 from taskhub import Fail, Hub
 from taskhub.dashboard import serve
 from taskhub.settings import Settings
+from tests.browser import families
 from tests.conftest import TEMPLATE, _fresh
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -30,15 +31,21 @@ class Shop:
     database: str
     failed: list[int] = field(default_factory=list)
     hostile: int = 0
+    ids: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
-def shop(server: str) -> Iterator[Shop]:
+def shop(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A hub whose worker has run once: jobs that succeeded, failed, and wait."""
     for database in _fresh(server, TEMPLATE):
-        settings = Settings(database_url=database, dashboard_port=0, concurrency=4)
+        folder = tmp_path_factory.mktemp("shop")
+        settings = Settings(
+            database_url=database, dashboard_port=0, concurrency=4, embedder="hash",
+            mail_sender="directory", mail_directory=folder,
+        )  # fmt: skip
         hub = Hub(settings=settings)
         made = Shop(hub=hub, address="", database=database)
+        made.ids = families.stock(hub, folder, PAYLOAD)
         _stock(made)
         told: list[str] = []
         with serve.beside(hub, settings, told.append):

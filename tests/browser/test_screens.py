@@ -16,6 +16,15 @@ BEHIND = {
     "job": "/jobs/{failed}",
     "bulk": "/jobs/bulk?q=state:failed&change=retry",
     "login": "/login",
+    "queue": "/queues/show?name=mail",
+    "task": "/tasks/show?name=send",
+    "dataset": "/knowledge/datasets/{dataset}",
+    "document": "/knowledge/documents/{document}",
+    "search": "/knowledge/search?q=key+behind+the+clock",
+    "apps": "/knowledge/apps",
+    "annotations": "/knowledge/apps/{app}",
+    "mail.show": "/mail/{mail}",
+    "checks": "/system/checks",
 }
 ALL = {r.name: r.path for r in PAGES if r.nav is not None} | BEHIND
 # `make browser` looks at all of them.
@@ -28,7 +37,7 @@ THEMES = ("light", "dark")
 def test_a_screen_is_whole_and_accessible(
     chromium: Browser, shop: Shop, artefacts: Path, name: str
 ) -> None:
-    path = SCREENS[name].format(failed=shop.failed[0])
+    path = SCREENS[name].format(failed=shop.failed[0], **shop.ids)
     looks = [(t, w) for t in THEMES for w in SIZES] if MANY else [("light", 360), ("dark", 1280)]
     for theme, width in looks:
         size = {"width": width, "height": SIZES[width]}

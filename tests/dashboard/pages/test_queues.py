@@ -1,5 +1,7 @@
 """Queues, limits and locks: what is shown, and what the buttons do in the database."""
 
+import re
+
 import pytest
 
 from taskhub import Hub
@@ -117,8 +119,8 @@ def test_a_lock_is_shown_with_who_has_it_and_who_waits(hub: Hub, browser: Browse
     with busy(hub, lock="shelf <1>", more=2) as job_id:
         row = row_of(browser.get("/limits").text, "shelf &lt;1&gt;")
 
-    assert f"{job_id} knit" in " ".join(row.split())
-    assert '<td class="n">2</td>' in row
+    assert f'<a href="/jobs/{job_id}">{job_id}</a> knit' in row
+    assert ">2</a>" in row
 
 
 def test_a_lock_that_nobody_has_is_free(hub: Hub, browser: Browser) -> None:
@@ -130,7 +132,7 @@ def test_a_lock_that_nobody_has_is_free(hub: Hub, browser: Browser) -> None:
 
     row = row_of(browser.get("/limits").text, "shelf</th>")
     assert "free" in row
-    assert '<td class="n">3</td>' in row
+    assert ">3</a>" in row
 
 
 def test_nobody_who_may_only_read_can_pause(visitor: Visitor, hub: Hub, queue: str) -> None:
@@ -157,3 +159,12 @@ def test_a_queue_is_drawn_hour_by_hour(hub: Hub, browser: Browser) -> None:
 
     assert page.count("<figure") == 2
     assert "<td>1</td><td>1</td>" in page
+
+
+def test_a_count_leads_to_the_jobs_it_counts(browser: Browser, queue: str) -> None:
+    page = browser.get("/queues").text
+
+    address = re.search(r'href="(/jobs\?[^"]+todo[^"]*)">2</a>', page)
+    assert address is not None
+    listed = browser.get(address[1].replace("&amp;", "&")).text
+    assert len(set(re.findall(r'href="(/jobs/\d+)"', listed))) == 2
