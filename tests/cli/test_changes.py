@@ -114,10 +114,16 @@ def test_an_address_is_added_to_be_fetched_and_another_scheme_is_refused(ask: As
 
 @pytest.mark.usefixtures("document_id")
 def test_a_whole_dataset_is_compared_retried_and_indexed_anew(ask: Ask) -> None:
-    assert len(ask("document", "sync", "--dataset", "house", "-o", "ids")[1].split()) == 1
-    code, told = ask("document", "retry", "--failed", "--dataset", "house", "-o", "ids")
+    for words in ("sync", "update"):
+        tried = ask("document", words, "--dataset", "house", "--dry-run", "-o", "ids")
+        assert tried == (0, "1\n")
+        assert ask("document", words, "--dataset", "house")[0] == 9
+    assert len(ask("document", "sync", "--dataset", "house", "--yes", "-o", "ids")[1].split()) == 1
+    code, told = ask("document", "retry", "--failed", "--dataset", "house", "--yes", "-o", "ids")
     assert (code, told[:7]) == (0, "0 jobs ")
-    assert len(ask("document", "update", "--dataset", "house", "-o", "ids")[1].split()) == 1
+    assert (
+        len(ask("document", "update", "--dataset", "house", "--yes", "-o", "ids")[1].split()) == 1
+    )
 
 
 def test_segments_are_listed_edited_switched_and_deleted(ask: Ask, document_id: int) -> None:

@@ -52,7 +52,7 @@ def test_names_are_completed(command: Run, words: tuple[str, ...], offered: list
     assert completed(command, *words) == offered
 
 
-@pytest.mark.usefixtures("kb", "patient")
+@pytest.mark.usefixtures("patient")
 def test_datasets_and_schedules_are_completed(command: Run) -> None:
     command("dataset", "create", "handbook", "-A", "taskhub.app:hub")
 

@@ -12,7 +12,9 @@ from taskhub.cli import taskhub
 from taskhub.cli.options import Asked
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# The reference is made from the commands: it holds all of them whatever anybody wrote.
+GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "cli.md"]
+PAGES = [ROOT / "README.md", *GUIDES]
 
 
 def commands(

@@ -23,7 +23,7 @@ VERBS = {
     "mail": "mail",
     "drain": "fleet", "rescue": "fleet",
     "config": "system", "version": "system", "completion": "completion",
-    "top": "top", "tail": "tail", "bench": "bench",
+    "audit": "trail", "top": "top", "tail": "tail", "bench": "bench",
 }  # fmt: skip
 
 

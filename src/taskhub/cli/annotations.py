@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from taskhub.cli.apps import TENANT, app_id_of
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, write_object, write_rows
@@ -176,12 +177,11 @@ def set_(
 @annotation.command("rm", examples=("taskhub annotation rm 7 8 --app-name helpdesk --dry-run",))
 @click.argument("annotation_ids", type=int, nargs=-1, required=True)
 @_of_app
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_context
 def rm(
     ctx: click.Context, annotation_ids: tuple[int, ...], app_name: str, tenant: str,
-    dry_run: bool, yes: bool,
+    dry_run: bool, yes: bool, reason: str,
 ) -> None:  # fmt: skip
     """Remove annotations with their hits; exit code 7 if some are not there."""
     from taskhub.kb.cleaning import batches, kinds
@@ -196,7 +196,10 @@ def rm(
             write_object(asked, batches.count(session, owned), key="annotations")
         return
     confirm(f"delete {len(annotation_ids)} annotations?", yes=yes)
-    gone = delete_annotations(hub, app_id, annotation_ids)
+    told = {"app": app_name, "ids": annotation_ids}
+    with noted(hub, "annotation rm", told, reason) as entry:
+        gone = delete_annotations(hub, app_id, annotation_ids)
+        entry.matched, entry.changed = len(annotation_ids), len(gone.annotation_ids)
     write_object(
         asked, {"deleted": len(gone.annotation_ids), "job_ids": gone.job_ids}, key="deleted"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.errors import Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, write_object, write_rows
@@ -101,10 +102,9 @@ def ls(asked: Asked) -> None:
 @app.command("rm", examples=("taskhub app rm helpdesk --dry-run",))
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def rm(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> None:
+def rm(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool, reason: str) -> None:
     """Let an app answer nothing at once, and have a worker remove all that belongs to it."""
     from taskhub.kb.cleaning import batches, kinds
     from taskhub.kb.ways_in.apps import delete_app
@@ -116,6 +116,7 @@ def rm(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> None:
     rows: dict[str, Any] = {kind: number for kind, number in found.items() if number}
     if not dry_run:
         confirm(f"delete app {name!r} with {rows}?", yes=yes)
-        rows["job_id"] = delete_app(hub, app_id)
+        with noted(hub, "app rm", {"name": name, "tenant": tenant}, reason):
+            rows["job_id"] = delete_app(hub, app_id)
         say("the app answers nothing any more; a worker of the queue cleaning removes its rows")
     write_object(asked, rows, key="apps" if dry_run else "job_id")

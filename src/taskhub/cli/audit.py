@@ -32,6 +32,13 @@ def with_reason(function: F) -> F:
     return click.option("--reason", default="", help="Kept in the audit.")(function)
 
 
+def bulk(function: F) -> F:
+    """The options of a verb that changes as many as match: --dry-run, --yes and --reason."""
+    asked = click.option("--dry-run", is_flag=True, help="Count what would be changed.")
+    sure = click.option("--yes", is_flag=True, help="Do not ask.")
+    return asked(sure(with_reason(function)))
+
+
 def _user() -> str:
     try:
         import pwd

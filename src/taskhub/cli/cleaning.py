@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import write_object
 
 if TYPE_CHECKING:
-    from taskhub.queue import Task
+    from taskhub.queue import Hub, Task
 
 DAYS = click.IntRange(1, 36_500)
 
@@ -32,14 +33,17 @@ def _days(given: int | None, setting: int, name: str) -> int:
 
 
 def _told(
-    asked: Asked, found: dict[str, int], question: str, dry_run: bool, yes: bool,
+    asked: Asked, hub: Hub, found: dict[str, int], question: str, sure: dict[str, Any],
     task: Task[..., Any], *arguments: Any,
 ) -> None:  # fmt: skip
     """Print what would go, or have it removed and print the job."""
     rows: dict[str, Any] = {name: number for name, number in found.items() if number}
-    if not dry_run and rows:
-        confirm(f"{question}: {rows}?", yes=yes)
-        rows["job_id"] = task.options(autocommit=True).defer(*arguments).id
+    if not sure["dry_run"] and rows:
+        confirm(f"{question}: {rows}?", yes=sure["yes"])
+        verb = click.get_current_context().info_name
+        with noted(hub, f"clean {verb}", {"rows": rows}, sure["reason"]):
+            job_id = task.options(autocommit=True).defer(*arguments).id
+        rows["job_id"] = job_id
         say("a worker of the queue cleaning does it")
     elif not rows:
         say("nothing to clean")
@@ -48,10 +52,9 @@ def _told(
 
 @clean.command("unused", examples=("taskhub clean unused --days 90 --dry-run",))
 @click.option("--days", type=DAYS, help="Without a document or a search. [default: the setting]")
-@click.option("--dry-run", is_flag=True, help="Count what would be disabled.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def clean_unused(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+def clean_unused(asked: Asked, /, days: int | None, **sure: Any) -> None:
     """Disable the documents of datasets that nobody uses; nothing is deleted."""
     from taskhub.kb.cleaning import unused
     from taskhub.kb.tasks.cleaning import clean_unused_datasets
@@ -60,15 +63,14 @@ def clean_unused(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> No
     days = _days(days, hub.settings.unused_dataset_days, "unused_dataset_days")
     with hub.transaction() as session:
         found = unused.count(session, days)
-    _told(asked, found, "disable", dry_run, yes, clean_unused_datasets, days)
+    _told(asked, hub, found, "disable", sure, clean_unused_datasets, days)
 
 
 @clean.command("cache", examples=("taskhub clean cache --days 30",))
 @click.option("--days", type=DAYS, help="Made longer ago than this. [default: the setting]")
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def clean_cache(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+def clean_cache(asked: Asked, /, days: int | None, **sure: Any) -> None:
     """Remove old embeddings from the cache; no segment loses its vector."""
     from taskhub.kb.tasks.cleaning import clean_embedding_cache
     from taskhub.kb.vectors import cache
@@ -77,15 +79,14 @@ def clean_cache(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> Non
     days = _days(days, hub.settings.embedding_cache_days, "embedding_cache_days")
     with hub.transaction() as session:
         found = {"embeddings": cache.count_old(session, days)}
-    _told(asked, found, "remove", dry_run, yes, clean_embedding_cache, days)
+    _told(asked, hub, found, "remove", sure, clean_embedding_cache, days)
 
 
 @clean.command("messages", examples=("taskhub clean messages --days 365 --dry-run",))
 @click.option("--days", type=DAYS, help="Older than this. [default: the setting]")
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def clean_messages(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> None:
+def clean_messages(asked: Asked, /, days: int | None, **sure: Any) -> None:
     """Remove old messages and hits of annotations, and finished imports past import_days."""
     from taskhub.kb.cleaning import batches, history
     from taskhub.kb.tasks import cleaning as tasks
@@ -97,14 +98,13 @@ def clean_messages(asked: Asked, days: int | None, dry_run: bool, yes: bool) -> 
         if import_days := hub.settings.import_days:
             kinds += history.finished_imports(history.cutoff(session, import_days))
         found = batches.count(session, kinds)
-    _told(asked, found, "remove", dry_run, yes, tasks.clean_messages, days)
+    _told(asked, hub, found, "remove", sure, tasks.clean_messages, days)
 
 
 @clean.command("orphans", examples=("taskhub clean orphans --dry-run",))
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def clean_orphans(asked: Asked, dry_run: bool, yes: bool) -> None:
+def clean_orphans(asked: Asked, /, **sure: Any) -> None:
     """Remove rows without their owner, and what was deleted but is still there."""
     from taskhub.kb.cleaning.orphans import orphans
     from taskhub.kb.tasks import cleaning as tasks
@@ -112,4 +112,4 @@ def clean_orphans(asked: Asked, dry_run: bool, yes: bool) -> None:
     hub, _ = asked.hub()
     with hub.transaction() as session:
         found = orphans(session)
-    _told(asked, found, "remove", dry_run, yes, tasks.clean_orphans)
+    _told(asked, hub, found, "remove", sure, tasks.clean_orphans)

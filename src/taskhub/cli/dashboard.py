@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from taskhub.cli.audit import by, with_reason
 from taskhub.cli.errors import Failed
 from taskhub.cli.options import Asked, Verbs, can_ask, confirm, say
 from taskhub.cli.output import Column, write_rows
@@ -94,8 +94,9 @@ def ls(asked: Asked) -> None:
 @users.command("rm", examples=("taskhub dashboard users rm ada --yes",))
 @click.argument("name")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@with_reason
 @click.pass_obj
-def rm(asked: Asked, name: str, *, yes: bool) -> None:
+def rm(asked: Asked, name: str, *, yes: bool, reason: str) -> None:
     """Remove a user and end their sessions."""
     hub, _ = asked.hub(tasks=False)
     confirm(f"Remove {name} from the dashboard?", yes=yes)
@@ -103,15 +104,18 @@ def rm(asked: Asked, name: str, *, yes: bool) -> None:
         raise Failed(
             f"no user of the dashboard is called {name!r}; see `taskhub dashboard users ls`"
         )
-    _note(hub, "dashboard users rm", {"name": name})
+    _note(hub, "dashboard users rm", {"name": name}, reason)
     say(f"{name} is removed")
 
 
 dashboard.add_command(users)
 
 
-def _note(hub: Hub, action: str, target: dict[str, str]) -> None:
-    audit.record(hub, actor=getpass.getuser(), source="cli", action=action, target=target)
+def _note(hub: Hub, action: str, target: dict[str, str], reason: str = "") -> None:
+    who = by(reason)
+    audit.record(
+        hub, actor=who.actor, source=who.source, action=action, target=target, reason=who.reason
+    )
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import click
 
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.errors import Failed
 from taskhub.cli.options import Asked, Verb, Verbs, confirm, say
 from taskhub.cli.output import write_object
@@ -59,23 +61,22 @@ def test(asked: Asked, model: str | None) -> None:
 @click.argument("model", required=False)
 @click.option("--economy", is_flag=True, help="Words only: the vectors go.")
 @click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Count what would be embedded and removed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
 def set_model(
     asked: Asked,
+    /,
     name: str,
     model: str | None,
     economy: bool,
     tenant: str,
-    dry_run: bool,
-    yes: bool,
+    **sure: Any,
 ) -> None:
     """Have a dataset searched by another model; until its vectors are built, by the present one."""
     if (model is None) is not economy:
         raise click.UsageError("give the name of a model, or --economy, and not both")
     hub, _ = asked.hub()
-    _change(asked, hub, name, tenant, model, dry_run=dry_run, yes=yes)
+    _change(asked, hub, name, tenant, model, **sure)
 
 
 @click.command(
@@ -88,10 +89,9 @@ def set_model(
 )
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Count what would be embedded.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def rebuild(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> None:
+def rebuild(asked: Asked, /, name: str, tenant: str, **sure: Any) -> None:
     """Ask a dataset's model for all its vectors anew, past the cache; search goes on meanwhile."""
     from taskhub.kb.datasets.models import Dataset
 
@@ -99,11 +99,16 @@ def rebuild(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> N
     dataset_id = _dataset_id(hub, name, tenant)
     with hub.transaction() as session:
         model = session.get_one(Dataset, dataset_id).embedding_model
-    _change(asked, hub, name, tenant, model, dry_run=dry_run, yes=yes)
+    _change(asked, hub, name, tenant, model, **sure)
 
 
 def _change(
-    asked: Asked, hub: Hub, name: str, tenant: str, model: str | None, *, dry_run: bool, yes: bool
+    asked: Asked,
+    hub: Hub,
+    name: str,
+    tenant: str,
+    model: str | None,
+    **sure: Any,
 ) -> None:
     from taskhub.kb.vectors import change
     from taskhub.kb.vectors.embedders import UnknownEmbedder, embedder
@@ -116,18 +121,21 @@ def _change(
         with hub.transaction() as session:
             found = embedder(model, hub.settings) if model is not None else None
             planned = dataclasses.asdict(change.plan(session, dataset_id, found))
-        if dry_run:
+        if sure["dry_run"]:
             write_object(asked, planned, key="segments")
             return
         wanted = f"search dataset {name!r} by {model or 'its words alone'}"
         confirm(
             f"{wanted}: embed {planned['to_embed']} texts, remove {planned['to_remove']} vectors?",
-            yes=yes,
+            yes=sure["yes"],
         )
-        if model is None:
-            job_id = ways_in.search_by_words(hub, dataset_id)
-        else:
-            job_id = ways_in.change_model(hub, dataset_id, model)
+        with noted(
+            hub, "dataset set-model", {"name": name, "model": model or "none"}, sure["reason"]
+        ):
+            if model is None:
+                job_id = ways_in.search_by_words(hub, dataset_id)
+            else:
+                job_id = ways_in.change_model(hub, dataset_id, model)
     except (
         UnknownEmbedder, UnknownWidth, EndpointBusy, EndpointFailed, EndpointRefused,
     ) as error:  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from taskhub.cli import changes, embedding
+from taskhub.cli.audit import bulk, noted, with_reason
 from taskhub.cli.datasets import TENANT, find_dataset
 from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
@@ -112,10 +113,11 @@ def dataset_ls(asked: Asked) -> None:
 @dataset.command("clean", examples=("taskhub dataset clean handbook --dry-run",))
 @click.argument("name")
 @click.option("--tenant", default=TENANT, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_obj
-def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool) -> None:
+def dataset_clean(
+    asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool, reason: str
+) -> None:
     """Hide a dataset at once, and have a worker remove its rows, vectors and words."""
     from taskhub.kb.datasets import clean
     from taskhub.kb.ways_in import datasets as ways_in
@@ -126,7 +128,8 @@ def dataset_clean(asked: Asked, name: str, tenant: str, dry_run: bool, yes: bool
         rows: dict[str, Any] = dict(clean.count(session, dataset_id))
     if not dry_run:
         confirm(f"delete dataset {name!r} with {rows}?", yes=yes)
-        rows["job_id"] = ways_in.delete_dataset(hub, dataset_id)
+        with noted(hub, "dataset clean", {"name": name, "tenant": tenant}, reason):
+            rows["job_id"] = ways_in.delete_dataset(hub, dataset_id)
         say("the dataset is hidden; a worker of the queue cleaning removes its rows")
     hub.close()
     write_object(asked, rows, key="job_id" if not dry_run else next(iter(rows)))
@@ -237,8 +240,11 @@ def document_batch(asked: Asked, batch_id: int) -> None:
 @click.option("--tenant", default=TENANT, show_default=True)
 @click.option("--force", is_flag=True, help="Also what has not changed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@with_reason
 @click.pass_obj
-def document_index(asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool) -> None:
+def document_index(
+    asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool, reason: str
+) -> None:
     """Index a dataset's documents again, those alone whose file, sizes or model have changed."""
     from taskhub.kb.ways_in import documents as ways_in
 
@@ -247,7 +253,10 @@ def document_index(asked: Asked, dataset_name: str, tenant: str, force: bool, ye
         dataset_id = find_dataset(hub, dataset_name, tenant)
         if force:
             confirm(f"cut all of {dataset_name!r} anew? Until then it is not found", yes=yes)
-        again = ways_in.index_dataset_again(hub, dataset_id, force=force)
+        told = {"dataset": dataset_name, "force": force}
+        with noted(hub, "document index", told, reason) as entry:
+            again = ways_in.index_dataset_again(hub, dataset_id, force=force)
+            entry.changed = again.deferred
     finally:
         hub.close()
     write_object(asked, again, key="deferred")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.errors import Failed
-from taskhub.cli.options import Asked, Verbs, say
+from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, ago, write_object, write_rows
 from taskhub.settings import Settings
 
@@ -141,15 +142,29 @@ def show(asked: Asked, mail_id: int) -> None:
 @mail.command("resend", examples=("taskhub mail resend 7", "taskhub mail resend 7 --again"))
 @click.argument("mail_id", type=int)
 @click.option("--again", is_flag=True, help="Also one that was sent, as a new mail.")
+@bulk
 @click.pass_obj
-def resend(asked: Asked, mail_id: int, again: bool) -> None:
-    """Have a mail sent that was refused, dropped or given up; prints the job."""
+def resend(asked: Asked, mail_id: int, again: bool, dry_run: bool, yes: bool, reason: str) -> None:
+    """Have a mail sent that was refused, dropped or given up; prints the job.
+
+    With --again somebody gets it twice, so it asks.
+    """
     from taskhub.mail import ways_in
+    from taskhub.mail.listing import UnknownMail, one
     from taskhub.mail.ways_in.resend import CannotResend
 
     hub, _ = asked.hub()
     try:
-        job_id = ways_in.resend(hub, mail_id, again=again)
+        with hub.transaction() as session:
+            found = one(session, hub.settings, mail_id)
+        if dry_run:
+            write_object(asked, found)
+            return
+        confirm(f"send mail {mail_id} again to {found.recipient}?", yes=yes or not again)
+        with noted(hub, "mail resend", {"id": mail_id, "again": again}, reason):
+            job_id = ways_in.resend(hub, mail_id, again=again)
+    except UnknownMail as error:
+        raise Failed(str(error)) from error
     except CannotResend as error:
         raise Failed(str(error)) from error
     write_object(asked, {"job_id": job_id, "mail_id": mail_id}, key="job_id")

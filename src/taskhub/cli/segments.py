@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -139,10 +140,11 @@ def _tell(ctx: click.Context, ids: tuple[int, ...], done: set[int], outcome: str
     "rm", examples=("taskhub segment rm 12 13 --dry-run", "taskhub segment rm 12 13 --yes")
 )
 @_ids
-@click.option("--dry-run", is_flag=True, help="Tell which there are.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@bulk
 @click.pass_context
-def rm(ctx: click.Context, segment_ids: tuple[int, ...], dry_run: bool, yes: bool) -> None:
+def rm(
+    ctx: click.Context, segment_ids: tuple[int, ...], dry_run: bool, yes: bool, reason: str
+) -> None:
     """Delete segments with their vectors, for good; exit code 7 if some are not there."""
     from taskhub.kb.segments import look
     from taskhub.kb.ways_in import segments
@@ -153,7 +155,9 @@ def rm(ctx: click.Context, segment_ids: tuple[int, ...], dry_run: bool, yes: boo
         there = look.known(session, segment_ids)
     if not dry_run and there:
         confirm(f"delete {len(there)} segments?", yes=yes)
-        there = segments.delete_segments(hub, segment_ids)
+        with noted(hub, "segment rm", {"ids": segment_ids}, reason) as entry:
+            there = segments.delete_segments(hub, segment_ids)
+            entry.matched, entry.changed = len(segment_ids), len(there)
     _tell(ctx, segment_ids, there, "would be deleted" if dry_run else "deleted")
 
 
