@@ -1,6 +1,9 @@
 """`taskhub tail`: the last events, and those to come."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 from tests.cli.conftest import Open, Run
 
@@ -41,3 +44,16 @@ def test_it_follows_until_ctrl_c(terminal: Open, command: Run) -> None:
 
     assert seen.ends() == 130
     assert "Traceback" not in seen.shown
+
+
+def test_a_reader_who_has_gone_is_no_error_and_nothing_to_talk_of(project: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "taskhub", "config", "show", "-o", "json"],
+        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as talks:  # fmt: skip
+        assert talks.stdout is not None
+        assert talks.stderr is not None
+        talks.stdout.close()
+        said = talks.stderr.read()
+
+    assert (talks.returncode, said) == (0, b"")

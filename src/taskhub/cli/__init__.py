@@ -81,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = taskhub.main(args=arguments, obj=asked, standalone_mode=False, prog_name="taskhub")
     except SystemExit as ended:
-        code = ended.code
+        # Click takes a reader who has gone for a failure; in `taskhub ls | head` it is none.
+        code = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our data has gone, and that is no error
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells the user
