@@ -168,3 +168,11 @@ def test_a_count_leads_to_the_jobs_it_counts(browser: Browser, queue: str) -> No
     assert address is not None
     listed = browser.get(address[1].replace("&amp;", "&")).text
     assert len(set(re.findall(r'href="(/jobs/\d+)"', listed))) == 2
+
+
+def test_a_queue_shows_its_last_hour(hub: Hub, browser: Browser, queue: str) -> None:
+    hub.run_worker(wait=False)
+
+    page = browser.get("/queues").text
+
+    assert '<svg class="spark" role="img" aria-label="Runs a minute in the last hour:' in page

@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from taskhub.dashboard import links
 from taskhub.dashboard.acting import SPANS, Done, act, named, span
+from taskhub.dashboard.charts import sparkline
 from taskhub.dashboard.pages import tasks
 from taskhub.dashboard.routing import action, screen
 from taskhub.dashboard.visit import Visit
 from taskhub.dashboard.words import mark
 from taskhub.queue import insight
+from taskhub.queue.insight.overview import QueueOverview
 from taskhub.queue.limits import Limit
 from taskhub.queue.states import QueueState
 from taskhub.system import statistics
@@ -27,13 +29,23 @@ LIVE = ("live", "draining", "drained")
 
 def listing(visit: Visit) -> Response:
     """Every queue with what it holds, its limit and its pause."""
-    held = _rules(visit)
     return visit.page(
         "queues.html",
-        queues=insight.queues(visit.reader),
-        held=held,
+        rows=insight.overview(visit.reader).queues,
+        held=_rules(visit),
+        spark=partial(_spark, visit),
         jobs=partial(links.jobs, visit),
     )
+
+
+def _spark(visit: Visit, row: QueueOverview) -> Markup:
+    """The last sixty minutes of a queue."""
+    title = visit.translate(
+        "Runs a minute in the last hour: %(all)s in all, %(most)s at most",
+        all=sum(row.series),
+        most=max(row.series, default=0),
+    )
+    return sparkline([float(runs) for runs in row.series], title=title)
 
 
 def show(visit: Visit) -> Response:
