@@ -84,7 +84,8 @@ def work(hub: Hub) -> None:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+# Not for the session: playwright's event loop would be in the way of every other test that has one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser of the machine; CHROMIUM names another one."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
