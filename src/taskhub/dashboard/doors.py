@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -57,7 +58,9 @@ async def _recognise(visit: Visit) -> None:
         visit.allowed = frozenset({"csp"})
         return
     if house.can is None:
-        visit.who = await run_in_threadpool(sessions.person, house, request)
+        visit.who = await to_thread.run_sync(
+            sessions.person, house, request, limiter=house.pulse.turnstile
+        )
         visit.allowed = frozenset(r.name for r in house.routes if covers(visit.who.role, r.role))
     else:
         visit.who = sessions.guest(request)

@@ -13,8 +13,8 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Literal
 
+from anyio import CapacityLimiter, to_thread
 from sse_starlette import ServerSentEvent
-from starlette.concurrency import run_in_threadpool
 
 from taskhub.queue import Hub
 
@@ -33,6 +33,7 @@ class Pulse:
     """Looks at the database while anybody is there to be told, and tells all of them.
 
     Attributes:
+        turnstile: through which every small question goes that each request asks.
         generation: grows with every change that was seen.
         is_away: whether the last look failed.
     """
@@ -42,6 +43,8 @@ class Pulse:
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._looked = asyncio.Event()
+        # One small question at a time, whoever asks: else fifty pages at once open a pool of connections.
+        self.turnstile = CapacityLimiter(1)
         self.generation = 0
         self.is_away = False
 
@@ -71,7 +74,7 @@ class Pulse:
         seen: str | None = None
         told_at = 0.0
         while True:
-            now = await run_in_threadpool(self._snapshot)
+            now = await self._ask()
             if not looked.is_set():
                 # Nobody has looked for a while: what was drawn meanwhile is not of now.
                 self.generation += 1
@@ -88,12 +91,15 @@ class Pulse:
                 if (wait := told_at + QUIET_SECONDS - loop.time()) > 0:
                     await asyncio.sleep(wait)
                     # What came in the meantime is told with it.
-                    now = await run_in_threadpool(self._snapshot) or now
+                    now = await self._ask() or now
                 self.generation += 1
                 self._tell("changed")
                 told_at = loop.time()
             seen = now
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ask(self) -> str | None:
+        return await to_thread.run_sync(self._snapshot, limiter=self.turnstile)
 
     def _snapshot(self) -> str | None:
         try:
