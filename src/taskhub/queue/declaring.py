@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Required, TypedDict, cast
@@ -39,6 +39,8 @@ class AnyOptions(TypedDict, total=False):
             older ones are brought up.
         aliases: former names under which jobs may still wait.
         timeout: seconds after which the job is stopped; see docs/executors.md for how.
+        index_args: names of arguments that jobs are searched by, exactly, however many there are:
+            texts of at most 200 characters, numbers, booleans.
     """
 
     name: str | None
@@ -62,6 +64,7 @@ class AnyOptions(TypedDict, total=False):
     version: int
     aliases: tuple[str, ...]
     timeout: float | None
+    index_args: Sequence[str]
 
 
 class TaskOptions(AnyOptions, total=False):
@@ -128,6 +131,7 @@ def made(function: Callable[..., Any], declared: Mapping[str, Any]) -> Task[...,
         execution=execution,
         has_feedback=options.pop("feedback", False),
         version=options.pop("version", 1),
+        index_args=tuple(options.pop("index_args", ())),
         options_given=cast(
             DeferOptions, {key: value for key, value in options.items() if value is not None}
         ),

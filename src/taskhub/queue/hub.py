@@ -13,7 +13,7 @@ from procrastinate import App
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from taskhub.queue import collector, observers, parting
+from taskhub.queue import collector, index_args, observers, parting
 from taskhub.queue.blueprint import Blueprint
 from taskhub.queue.connections import Connections
 from taskhub.queue.context import check_claim, running
@@ -47,6 +47,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
     """
 
     importable_as: tuple[str, str] | None = None
+    _has_undeclared_args = False
 
     def __init__(
         self, database_url: str | None = None, *, settings: Settings | None = None
@@ -75,6 +76,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
 
     def _register(self, task: Task[..., Any]) -> None:
         super()._register(task)
+        self._has_undeclared_args = self._has_undeclared_args or bool(task.index_args)
         task._home[:] = [self]  # noqa: SLF001 - a task and its hub are one thing seen from two sides
 
     def add(self, blueprint: Blueprint) -> None:
@@ -153,6 +155,7 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         return self._insert(options, jobs)
 
     def _insert(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
+        self._declare_args()
         target = self._target(options, sync=True)
         if target is not None:
             return self._deferrer.insert(target, jobs)
@@ -170,11 +173,18 @@ class Hub(Connections, Limits, Fairness, Blueprint):
         return await self._insert_async(options, jobs)
 
     async def _insert_async(self, options: DeferOptions, jobs: Sequence[NewJob]) -> JobIds:
+        if self._has_undeclared_args:
+            await asyncio.to_thread(self._declare_args)
         target = self._target(options, sync=False)
         if target is not None:
             return await self._deferrer.insert_async(target, jobs)
         async with self.async_engine.begin() as connection:
             return await self._deferrer.insert_async(connection, jobs)
+
+    def _declare_args(self) -> None:
+        if self._has_undeclared_args:
+            index_args.declare(self)
+            self._has_undeclared_args = False
 
     def _target(self, options: DeferOptions, *, sync: bool) -> Any:
         given = [options.get("session"), options.get("connection"), options.get("autocommit")]

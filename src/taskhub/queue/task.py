@@ -17,6 +17,7 @@ from taskhub.queue import collector
 from taskhub.queue.arguments import Parameters, refuse_star_args
 from taskhub.queue.execution import Execution, ExecutorName
 from taskhub.queue.expiry import read_expires
+from taskhub.queue.index_args import check_index_args
 from taskhub.queue.jobs import Job
 from taskhub.queue.limits import check_declared
 from taskhub.queue.options import TEMPLATES, DeferOptions, row_writer
@@ -54,6 +55,7 @@ class Task(Generic[P, R]):
     has_feedback: bool = False
     version: int = 1
     upcasters: dict[int, Upcaster] = field(default_factory=dict)
+    index_args: tuple[str, ...] = ()
     _home: list[Hub] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Task(Generic[P, R]):
         if self.is_transactional or self.parameters.session_name is not None:
             self._check_session()
         _ = self.parameters.secrets  # read for its error
+        check_index_args(self.index_args, self.parameters)
 
     def _check_session(self) -> None:
         name = self.parameters.session_name

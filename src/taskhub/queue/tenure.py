@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from taskhub.queue import lease, sql, standing
+from taskhub.queue import index_args, lease, sql, standing
 from taskhub.queue.acks import Ack, Claimed, Stored, not_run
 from taskhub.queue.batches import Batches
 from taskhub.queue.pending import MOST_A_TICK, Ended, Pending
@@ -71,6 +71,9 @@ class Tenure:
     async def begin(cls, terms: Terms, connection: psycopg.AsyncConnection[Any]) -> Tenure:
         """Register a new worker and start to renew its lease."""
         await extend_history(connection, terms.hub.settings.schema)
+        if (told := index_args.declared(terms.hub)) is not None:
+            query = sql.load("declare_index_args", terms.hub.settings.schema)
+            await connection.execute(query, {"declared": told})
         registration = await standing.register(terms, connection)
         tenure = cls(terms, registration)
         tenure.standing.start()

@@ -37,6 +37,7 @@ def clean_dataset(ctx: Context, dataset_id: int) -> dict[str, int]:
 
 @kb.task(
     name="clean_document",
+    index_args=("document_id",),
     queue="cleaning",
     lock="document:{document_id}",
     unique="clean_document:{document_id}",

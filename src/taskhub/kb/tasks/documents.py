@@ -101,6 +101,7 @@ def _each(
 
 @kb.task(
     name="document_indexing_update",
+    index_args=("document_id",),
     queue="indexing",
     lock="document:{document_id}",
     unique="document:{document_id}",
@@ -134,6 +135,7 @@ def fetch_limits(hub: Hub) -> FetchLimits:
 
 @kb.task(
     name="document_indexing_sync",
+    index_args=("document_id",),
     queue="indexing",
     lock="document:{document_id}",
     unique="document:{document_id}",

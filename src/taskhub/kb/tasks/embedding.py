@@ -21,6 +21,7 @@ Counts = dict[str, int]
 
 @kb.task(
     name="document_embedding",
+    index_args=("document_id",),
     queue="indexing",
     lock="document:{document_id}",
     fair_key="tenant:{tenant_id}",

@@ -37,6 +37,7 @@ PARSE_JOB_SECONDS = 3600
 
 @kb.task(
     name="document_indexing",
+    index_args=("document_id",),
     queue="indexing",
     lock="document:{document_id}",
     fair_key="tenant:{tenant_id}",
@@ -65,6 +66,7 @@ def document_indexing(ctx: Context, document_id: int, tenant_id: int = 0) -> dic
 
 @kb.task(
     name="document_parsing",
+    index_args=("document_id",),
     queue="indexing",
     executor="process",
     memory_mb=PARSE_MEMORY_MB,

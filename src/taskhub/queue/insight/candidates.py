@@ -21,6 +21,10 @@ def of(hub: Hub, wanted: JobFilter) -> Candidates | None:
     """Who can say which jobs may fit; None: nobody, they are looked for by their ids."""
     if wanted.ids:
         return _given(sorted(set(wanted.ids)))
+    for name, value in wanted.args:
+        [kept] = asking.rows(hub, "is_indexed_arg", name=name)
+        if kept["is_indexed"]:
+            return _asked(hub, "ids_by_argument", name=name, value=value)
     states = set(wanted.statuses)
     if states and states <= ENDED:
         return _asked(hub, "ended_ids", statuses=list(states))
