@@ -121,7 +121,8 @@ def test_beyond_where_counting_ends_a_count_is_the_planners(
     @hub.task(name="send", queue="mail")
     async def send() -> None: ...
 
-    send.defer_many([{}] * 40)
+    send.defer_many([{}] * 20)
+    send.options(priority=5).defer_many([{}] * 20)
     send.options(queue="few", lock="a").defer_many([{}] * 3)
     send.options(delay=3600).defer()
     change(hub, "UPDATE taskhub.procrastinate_jobs SET status = 'failed' WHERE id = 1")
@@ -131,6 +132,7 @@ def test_beyond_where_counting_ends_a_count_is_the_planners(
     exact = {row.queue: row for row in insight.queues(hub)}
 
     monkeypatch.setattr(depths, "MOST_COUNTED", 10)
+    monkeypatch.setattr(depths, "MOST_OF_LANE", 10)
     capped = {row.queue: row for row in insight.queues(hub)}
     counts = insight.counts(hub)
 

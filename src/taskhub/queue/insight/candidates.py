@@ -28,6 +28,8 @@ def of(hub: Hub, wanted: JobFilter) -> Candidates | None:
     states = set(wanted.statuses)
     if states and states <= ENDED:
         return _asked(hub, "ended_ids", statuses=list(states))
+    if states == {"succeeded"}:
+        return _asked(hub, "succeeded_ids")
     if states == {"doing"}:
         return _asked(hub, "running_ids")
     return None

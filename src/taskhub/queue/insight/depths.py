@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MOST_QUEUES = 500
 # Where counting ends.
 MOST_COUNTED = 10_000
+MOST_OF_LANE = 3_000
 KINDS = ("ready", "scheduled", "running", "failed")
 _STATUSES = {
     "ready": "todo",
@@ -33,7 +34,8 @@ MOST_HELD = 20
 def queues(hub: Hub, *, limit: int = MOST_QUEUES) -> list[QueueState]:
     """Every queue that holds jobs, has a worker of its own, had runs within the hour or is paused, by name.
 
-    Counts are exact up to 10,000 jobs of a kind; beyond they are the planner's estimates.
+    Counts are exact up to 3,000 ready jobs of a priority, and 10,000 of another kind; beyond they are the
+    planner's estimates.
     """
     with asking.moment(hub) as connection:
         depths = measure(hub, connection)
@@ -95,7 +97,7 @@ def measure(hub: Hub, connection: Connection) -> Depths:
 
     with asking.by_index(connection):
         rows = asking.read(
-            hub, connection, "measure_queues", most=MOST_COUNTED, most_of_lane=MOST_COUNTED
+            hub, connection, "measure_queues", most=MOST_COUNTED, most_of_lane=MOST_OF_LANE
         )
     for row in rows:
         depths.add(row, estimate)

@@ -20,9 +20,10 @@ LEFT JOIN LATERAL (
       AND a.error_class IS NOT NULL
     ORDER BY a.claim DESC
     LIMIT 1
-) AS e ON num_nonnulls(
-    %(error)s::text, %(not_error)s::text, %(fingerprint)s::text, %(not_fingerprint)s::text
-) > 0
+) AS e ON %(error)s::text IS NOT NULL
+    OR %(not_error)s::text IS NOT NULL
+    OR %(fingerprint)s::text IS NOT NULL
+    OR %(not_fingerprint)s::text IS NOT NULL
 WHERE c.id > %(after_id)s::bigint
   AND c.id <= %(up_to_id)s::bigint
   AND {job_matches}

@@ -1,7 +1,7 @@
--- How many jobs stand where, by queue; of each kind at most `most` are counted, so that it costs the same
--- beside a million.
+-- How many jobs stand where, by queue; of each kind at most `most` are counted, of a priority of ready ones at
+-- most most_of_lane, so that it costs the same beside a million.
 --
--- kind: ready (those with gate 0 by priority too), held (ready but for a lock, a limit, a turn), scheduled,
+-- kind: ready, held (ready but for a lock, a limit, a turn), scheduled,
 -- running, failed. A row that says is_capped has more, in it or in another queue of its kind and gate.
 -- oldest_at is of the first hundred of each priority. No row back: no job but ended ones waits or runs.
 -- Run it with enable_seqscan, enable_bitmapscan and enable_sort off.
@@ -109,9 +109,9 @@ WITH RECURSIVE lanes (queue_name, priority, n) AS (
     )
 )
 SELECT
-    lanes.queue_name::text AS queue, 'ready' AS kind, 0 AS gate, counted.jobs,
-    extract(epoch FROM now() - oldest.at)::double precision AS oldest_seconds,
-    counted.jobs >= %(most_of_lane)s::integer AS is_capped
+    lanes.queue_name::text AS queue, 'ready' AS kind, 0 AS gate, sum(counted.jobs)::bigint AS jobs,
+    extract(epoch FROM now() - min(oldest.at))::double precision AS oldest_seconds,
+    bool_or(counted.jobs >= %(most_of_lane)s::integer) AS is_capped
 FROM lanes
 CROSS JOIN LATERAL (
     SELECT count(*) AS jobs
@@ -133,6 +133,7 @@ CROSS JOIN LATERAL (
         LIMIT 100
     ) AS first
 ) AS oldest
+GROUP BY lanes.queue_name
 UNION ALL
 SELECT
     o.queue_name::text, o.kind, o.gate, count(*),
