@@ -5,11 +5,12 @@ import re
 import pytest
 
 from taskhub import Hub
-from taskhub.queue import insight
+from taskhub.queue import insight, minutes
 from taskhub.queue.limits import Limit
 from taskhub.system import statistics
 from tests.dashboard.conftest import Browser, Visitor
 from tests.dashboard.pages.test_workers import busy
+from tests.queue.test_overview import ran
 from tests.system.test_statistics import history
 
 
@@ -170,9 +171,13 @@ def test_a_count_leads_to_the_jobs_it_counts(browser: Browser, queue: str) -> No
     assert len(set(re.findall(r'href="(/jobs/\d+)"', listed))) == 2
 
 
-def test_a_queue_shows_its_last_hour(hub: Hub, browser: Browser, queue: str) -> None:
-    hub.run_worker(wait=False)
+def test_a_queue_shows_its_last_hour(hub: Hub, browser: Browser) -> None:
+    ran(hub, 30, ago="3 minutes")
+    ran(hub, 10, outcome="failed", ago="2 minutes")
+    minutes.add_up(hub)
 
     page = browser.get("/queues").text
 
-    assert '<svg class="spark" role="img" aria-label="Runs a minute in the last hour:' in page
+    assert "Runs a minute in the last hour: 40 in all, 30 at most" in page
+    assert '<td class="n">25%</td>' in page
+    assert '<td class="n">8</td>' in page
