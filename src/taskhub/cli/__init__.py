@@ -78,11 +78,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     asked = Asked()
     code: Any = 0
+    out = sys.stdout
     try:
         code = taskhub.main(args=arguments, obj=asked, standalone_mode=False, prog_name="taskhub")
     except SystemExit as ended:
-        # Click takes a reader who has gone for a failure; in `taskhub ls | head` it is none.
-        code = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
+        # Where the reader has gone, as in `taskhub ls | head`, click wraps stdout and calls it a failure.
+        code = ended.code if sys.stdout is out else 0
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our data has gone, and that is no error
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells the user
