@@ -111,8 +111,13 @@ def fair_keys(hub: Hub, queue: str, *, limit: int = MOST_KEYS) -> list[FairKey]:
 
 
 def unserved(hub: Hub, *, limit: int = MOST_TASKS) -> list[TaskCount]:
-    """Waiting jobs whose queue is served by workers of which none knows their task, or its version."""
-    return [TaskCount(**row) for row in asking.rows(hub, "unserved_tasks", limit=limit)]
+    """Waiting jobs whose queue is served by workers of which none knows their task, or its version.
+
+    Of ready jobs the first thousand of each queue and priority are looked at, so counts are at least.
+    """
+    with asking.moment(hub) as connection, asking.by_index(connection):
+        found = asking.read(hub, connection, "unserved_tasks", limit=limit)
+    return [TaskCount(**row) for row in found]
 
 
 def held_keys(hub: Hub, *, limit: int = MOST_HELD) -> list[HeldKey]:
