@@ -119,7 +119,23 @@ def test_pages_are_read_and_changed_without_scripts(page: Page, shop: Shop) -> N
     tab.goto(f"/jobs/{job.id}")
     tab.get_by_role("button", name="Cancel").click()
 
-    assert "1 of 1 jobs were cancelled" in tab.content()
+    expect(tab.get_by_role("status")).to_contain_text("1 of 1 jobs were cancelled")
     until(lambda: insight.job(shop.hub, job.id).status == "cancelled", "the cancel")
     context.close()
     assert wrong == []
+
+
+def test_the_keyboard_has_short_ways_and_says_so(page: Page, shop: Shop) -> None:
+    page.goto("/jobs?q=queue:mail")
+    expect(page.locator("tbody tr").first).to_be_visible()
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("tbody tr").first.get_by_role("link")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Filter")).to_be_focused()
