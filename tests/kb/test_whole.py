@@ -30,7 +30,7 @@ OTHER_RULE = ProcessRule(tokens=120, overlap_tokens=0)
 
 
 @pytest.fixture
-def library(settings: Settings, kb: None) -> Iterator[Hub]:
+def library(settings: Settings) -> Iterator[Hub]:
     hub = app.build(settings)
     yield hub
     hub.close()

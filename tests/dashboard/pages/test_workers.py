@@ -43,6 +43,14 @@ def lost(hub: Hub) -> int:
     @hub.task(name="knit", queue="wool")
     def knit() -> None: ...
 
+    # For a lease after the server's start nobody is declared dead.
+    aged = "SELECT pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :lease)"
+    with hub.engine.connect() as connection:
+        until(
+            lambda: connection.execute(text(aged), {"lease": hub.settings.lease_seconds}).scalar(),
+            "the server's age",
+            seconds=90,
+        )
     job = knit.defer()
     with hub.engine.begin() as connection:
         worker_id: int = connection.execute(

