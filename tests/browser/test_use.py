@@ -1,9 +1,11 @@
 """What people do with the dashboard, by hand."""
 
 import re
+import threading
 
 import psycopg
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 from taskhub import db
 from taskhub.queue import insight
@@ -50,6 +52,22 @@ def test_a_page_shows_a_change_without_being_touched_and_holds_still_when_asked(
     expect(rows).to_have_count(before + 1)
     page.get_by_role("button", name="Pause updates").click()
     expect(rows).to_have_count(before + 2, timeout=10_000)
+
+
+@pytest.mark.parametrize("late", ["htmx-", "hx-sse-", "dashboard."])
+def test_a_page_is_live_whichever_script_comes_last(page: Page, shop: Shop, late: str) -> None:
+    def hold_up(route: Route) -> None:
+        threading.Event().wait(0.5)
+        route.continue_()
+
+    page.route(re.compile(rf"/static/{re.escape(late)}[^/]*js"), hold_up)
+    page.goto("/jobs?q=state:todo queue:mail")
+    rows = page.locator("tbody tr")
+    before = rows.count()
+
+    shop.hub.tasks["send"].options(delay=3600).defer(650)
+
+    expect(rows).to_have_count(before + 1, timeout=10_000)
 
 
 def test_two_tabs_cancel_the_same_job_and_both_are_told_the_truth(page: Page, shop: Shop) -> None:

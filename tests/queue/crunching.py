@@ -97,10 +97,10 @@ def snooze_once(path: str) -> str:
 def descriptors_and_environment() -> tuple[list[str], list[str]]:
     found = []
     # The worker's socket keeps its number, which may be any; the listing's own descriptor is gone by now.
-    for number in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if int(number) > 2:
-                found.append(os.readlink(f"/proc/self/fd/{number}"))
+            if int(path.name) > 2:
+                found.append(str(path.readlink()))
     return found, sorted(os.environ)
 
 
