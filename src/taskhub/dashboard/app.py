@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from taskhub.dashboard.pages import PAGES
 from taskhub.dashboard.reading import reader
 from taskhub.dashboard.roles import Role
 from taskhub.dashboard.seals import Seals
+from taskhub.dashboard.shared import Shared
 from taskhub.queue import Hub
 from taskhub.settings import Settings
 
@@ -66,6 +68,7 @@ def create(
 
 def _house(hub: Hub, settings: Settings, can: Can | None, roles: tuple[Role, Role]) -> House:
     reading = reader(hub, settings)
+    turn = CapacityLimiter(1)
     return House(
         hub=reading if settings.dashboard_read_only else hub,
         accounts=hub,
@@ -77,7 +80,9 @@ def _house(hub: Hub, settings: Settings, can: Can | None, roles: tuple[Role, Rol
         can=can,
         read_only=settings.dashboard_read_only,
         seals=Seals(secrets.token_bytes(32)),
-        pulse=Pulse(reading),
+        pulse=Pulse(reading, turn),
+        shared=Shared(turn),
+        turn=turn,
     )
 
 

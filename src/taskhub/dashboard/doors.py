@@ -58,9 +58,7 @@ async def _recognise(visit: Visit) -> None:
         visit.allowed = frozenset({"csp"})
         return
     if house.can is None:
-        visit.who = await to_thread.run_sync(
-            sessions.person, house, request, limiter=house.pulse.turnstile
-        )
+        visit.who = await to_thread.run_sync(sessions.person, house, request, limiter=house.turn)
         visit.allowed = frozenset(r.name for r in house.routes if covers(visit.who.role, r.role))
     else:
         visit.who = sessions.guest(request)

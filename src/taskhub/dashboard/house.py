@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.routing import Router
@@ -35,6 +36,7 @@ class House:
         without_users: the role of everybody while the dashboard has no users.
         seals: until the first request has found the key, of a key that nobody knows.
         can: the host application's own judgement; where it is given, nobody logs in here.
+        turn: what open pages ask for goes through it one at a time, so that fifty need one connection.
         reports: how often a browser told that a page broke its policy.
         token_mark: stands in a rendered page where the visitor's token belongs.
     """
@@ -51,7 +53,8 @@ class House:
     seals: Seals
     is_sealed: bool = False
     pulse: Pulse
-    shared: Shared = field(default_factory=Shared)
+    shared: Shared
+    turn: CapacityLimiter
     router: Router = field(default_factory=Router)
     reports: int = 0
     token_mark: str = field(default_factory=lambda: f"token-{secrets.token_hex(16)}")

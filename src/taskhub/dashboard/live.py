@@ -33,18 +33,16 @@ class Pulse:
     """Looks at the database while anybody is there to be told, and tells all of them.
 
     Attributes:
-        turnstile: through which every small question goes that each request asks.
         generation: grows with every change that was seen.
         is_away: whether the last look failed.
     """
 
-    def __init__(self, reader: Hub) -> None:
+    def __init__(self, reader: Hub, turn: CapacityLimiter) -> None:
         self._reader = reader
+        self._turn = turn
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._looked = asyncio.Event()
-        # One small question at a time, whoever asks: else fifty pages at once open a pool of connections.
-        self.turnstile = CapacityLimiter(1)
         self.generation = 0
         self.is_away = False
 
@@ -99,7 +97,7 @@ class Pulse:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _ask(self) -> str | None:
-        return await to_thread.run_sync(self._snapshot, limiter=self.turnstile)
+        return await to_thread.run_sync(self._snapshot, limiter=self._turn)
 
     def _snapshot(self) -> str | None:
         try:

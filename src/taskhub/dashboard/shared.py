@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
 
+from anyio import CapacityLimiter
 from starlette.responses import HTMLResponse, Response
 
 # Of one change many hear at once and ask within this time; the next change is drawn anew anyway.
@@ -16,8 +16,8 @@ MOST_KEPT = 200
 class Shared:
     """Draws one live part at a time, and gives what it drew to whoever asks for the same at once."""
 
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+    def __init__(self, turn: CapacityLimiter) -> None:
+        self._turn = turn
         self._kept: dict[Hashable, tuple[float, bytes]] = {}
 
     async def drawn(self, key: Hashable, draw: Callable[[], Awaitable[Response]]) -> Response:
