@@ -1,14 +1,16 @@
 """Jobs, one job, failures: what is shown, and what buttons do to the database."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from taskhub import Context, Fail, Hub, Secret
 from taskhub.dashboard.redaction import shown
 from taskhub.dashboard.tracebacks import own_frames
 from taskhub.queue import insight
-from tests.dashboard.conftest import Browser
+from tests.dashboard.conftest import Browser, Visitor
 
 
 @pytest.fixture
@@ -130,6 +132,28 @@ def test_a_job_shows_its_runs_with_its_own_frames_and_hides_its_password(
         assert told in page.text, told
     assert "hunter2" not in page.text
     assert "***" in page.text
+
+
+def test_a_job_leads_to_its_trace_where_it_has_one(
+    hub: Hub, visitor: Visitor, failed: list[int]
+) -> None:
+    url = "https://traces.example/{trace_id}?job={job_id}"
+    logs = "https://logs.example/{task}"
+    settings = replace(hub.settings, dashboard_trace_url=url, dashboard_logs_url=logs)
+    browser = visitor(settings=settings)
+    carrier = '{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
+    with hub.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE taskhub.procrastinate_jobs SET trace = :trace WHERE id = :id"),
+            {"trace": carrier, "id": failed[0]},
+        )
+
+    traced, other = (browser.get(f"/jobs/{n}").text for n in failed[:2])
+
+    wanted = f"https://traces.example/0af7651916cd43dd8448eb211c80319c?job={failed[0]}"
+    assert wanted in traced
+    assert "traces.example" not in other
+    assert "https://logs.example/send" in other
 
 
 def test_a_job_that_is_not_there_is_told(browser: Browser) -> None:

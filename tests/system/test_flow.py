@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from taskhub import Hub
+from taskhub.queue import insight
 from taskhub.settings import BadSetting, Settings
 from taskhub.system import flow, rules, surroundings
 from taskhub.system.findings import Finding, Reader
-from taskhub.system.flow import oldest_allowed_seconds
 from tests.system.conftest import Watched
 
 
@@ -176,9 +176,9 @@ def test_a_full_disk_is_told_where_it_can_be_seen(
 def test_a_queue_may_have_an_objective_of_its_own() -> None:
     settings = Settings(alert_oldest_by_queue={"mail": "60", "index*": "3600"})
 
-    assert oldest_allowed_seconds(settings, "mail") == 60
-    assert oldest_allowed_seconds(settings, "indexing") == 3600
-    assert oldest_allowed_seconds(settings, "other") == 900
+    assert insight.objective_seconds(settings, "mail") == 60
+    assert insight.objective_seconds(settings, "indexing") == 3600
+    assert insight.objective_seconds(settings, "other") == 900
 
 
 @pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])

@@ -103,6 +103,7 @@ class JobDetail:
         unique_key: the key it has; None where it never had one, or another job has it by now.
         version: of its arguments; None is 1.
         expires_at: it never starts after this; None once it succeeded.
+        trace_id: the trace it was deferred in, 32 hex digits; None: nobody traced it, or it succeeded.
     """
 
     id: int
@@ -125,6 +126,7 @@ class JobDetail:
     finished_at: datetime | None
     worker_id: int | None
     unique_key: str | None
+    trace_id: str | None
     history: list[Attempt]
     progress: Progress | None = None
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from datetime import timedelta
 
 from taskhub.queue import insight
 from taskhub.queue.why.words import span
-from taskhub.settings import Settings
 from taskhub.system import surroundings
 from taskhub.system.findings import Finding, Reader
 
@@ -16,14 +14,6 @@ WINDOW = timedelta(minutes=10)
 STORM_SHARE = 0.5
 # What comes must be more than what goes by so much, or it is noise.
 GROWTH_SHARE = 0.1
-
-
-def oldest_allowed_seconds(settings: Settings, queue: str) -> float:
-    """How long the oldest ready job of a queue may wait: its own objective, else everybody's."""
-    for pattern, seconds in settings.alert_oldest_by_queue.items():
-        if fnmatch.fnmatchcase(queue, pattern):
-            return float(seconds)
-    return settings.alert_oldest_seconds
 
 
 def growing_backlog(reader: Reader) -> list[Finding]:

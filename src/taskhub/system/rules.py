@@ -16,7 +16,6 @@ from taskhub.system.findings import Finding, Reader
 from taskhub.system.flow import (
     growing_backlog,
     low_disk,
-    oldest_allowed_seconds,
     retry_storm,
     stalled,
 )
@@ -51,7 +50,7 @@ def queue_without_worker(reader: Reader) -> list[Finding]:
 
 def oldest_age(reader: Reader) -> list[Finding]:
     """Queues whose oldest ready job waits longer than it should, with workers at hand."""
-    allowed = {q.queue: oldest_allowed_seconds(reader.settings, q.queue) for q in reader.queues}
+    allowed = {q.queue: insight.objective_seconds(reader.settings, q.queue) for q in reader.queues}
     return [
         Finding(
             about=q.queue,

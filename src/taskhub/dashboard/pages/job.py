@@ -54,14 +54,21 @@ def _siblings(visit: Visit, job: JobDetail) -> list[JobLine]:
 
 
 def _links(visit: Visit, job: JobDetail) -> list[tuple[str, str]]:
-    """Where its trace and its logs are, as the settings' patterns say."""
+    """Where its trace and its logs are, as the settings' patterns say; none that needs a trace it has not."""
     settings = visit.house.settings
     parts = {"job_id": str(job.id), "task": job.task, "queue": job.queue}
+    if job.trace_id:
+        parts["trace_id"] = job.trace_id
     patterns = (
         (mark("Trace"), settings.dashboard_trace_url),
         (mark("Logs"), settings.dashboard_logs_url),
     )
-    return [(visit.translate(word), _filled(url, parts)) for word, url in patterns if url]
+    wanted = [(word, url) for word, url in patterns if url]
+    return [
+        (visit.translate(word), _filled(url, parts))
+        for word, url in wanted
+        if job.trace_id or "{trace_id}" not in url
+    ]
 
 
 def _filled(pattern: str, parts: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from taskhub.queue.insight.durations import tasks
 from taskhub.queue.insight.fleet import overlaps, workers
 from taskhub.queue.insight.flow import flows, retries
 from taskhub.queue.insight.listing import jobs, page, running
-from taskhub.queue.insight.overview import overview
+from taskhub.queue.insight.overview import objective_seconds, overview
 from taskhub.queue.insight.totals import counts
 from taskhub.queue.insight.trail import audit
 
@@ -25,6 +25,7 @@ __all__ = [
     "held_keys",
     "job",
     "jobs",
+    "objective_seconds",
     "overlaps",
     "overview",
     "page",
