@@ -54,3 +54,27 @@ def test_a_dataset_goes_when_somebody_confirms_and_the_audit_has_the_reason(comm
         ("dataset clean", "cli", "it was a test", "done")
     ]
     assert rows[0]["target"]["name"] == "handbook"
+
+
+def test_what_is_switched_or_encrypted_anew_is_in_the_audit_too(
+    command: Run,
+) -> None:
+    built_in = ("-A", "taskhub.app:hub")
+    why = ("--reason", "a try")
+    key = json.loads(command("secrets", "new-key", "a", "-o", "json").stdout)["key"]
+    command("app", "create", "helpdesk", *built_in)
+
+    switched = command("segment", "disable", "7", *why, *built_in)
+    for verb in (("enable", "--model", "hash"), ("disable",)):
+        done = command("annotation", *verb, "--app-name", "helpdesk", *why, *built_in)
+        assert done.returncode == 0, done.stderr
+    rotated = command("secrets", "rotate", *why, TASKHUB_SECRET_KEYS=key)
+    rows = json.loads(command("audit", "-o", "json").stdout)
+
+    assert (switched.returncode, rotated.returncode) == (7, 0)
+    assert [(r["action"], r["reason"], r["changed"]) for r in reversed(rows)] == [
+        ("segment disable", "a try", 0),
+        ("annotation enable", "a try", None),
+        ("annotation disable", "a try", None),
+        ("secrets rotate", "a try", 0),
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from taskhub.cli.apps import TENANT, app_id_of
-from taskhub.cli.audit import bulk, noted
+from taskhub.cli.audit import bulk, noted, with_reason
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, write_object, write_rows
@@ -215,14 +215,18 @@ def rm(
 @click.option("--threshold", type=float, default=0.9, show_default=True,
               help="How near a question must be; 1 is the same text.")  # fmt: skip
 @click.option("--model", help="The embedder. [default: the setting embedder]")
+@with_reason
 @click.pass_obj
-def enable(asked: Asked, app_name: str, tenant: str, threshold: float, model: str | None) -> None:
+def enable(
+    asked: Asked, app_name: str, tenant: str, threshold: float, model: str | None, reason: str
+) -> None:
     """Let an app answer by its annotations, or change how; until it is built, nothing changes."""
     from taskhub.kb.ways_in.annotations import enable_reply
 
     hub, _ = asked.hub()
     app_id = app_id_of(hub, app_name, tenant)
-    with _failures():
+    told = {"app": app_name, "tenant": tenant, "threshold": threshold, "model": model}
+    with _failures(), noted(hub, "annotation enable", told, reason):
         job_id = enable_reply(hub, app_id, score_threshold=threshold, model=model)
     say("a worker of the queue annotation builds the vectors and switches over")
     write_object(asked, {"job_id": job_id}, key="job_id")
@@ -230,13 +234,16 @@ def enable(asked: Asked, app_name: str, tenant: str, threshold: float, model: st
 
 @annotation.command("disable", examples=("taskhub annotation disable --app-name helpdesk",))
 @_of_app
+@with_reason
 @click.pass_obj
-def disable(asked: Asked, app_name: str, tenant: str) -> None:
+def disable(asked: Asked, app_name: str, tenant: str, reason: str) -> None:
     """Let an app answer by no annotation from now on; the annotations stay."""
     from taskhub.kb.ways_in.annotations import disable_reply
 
     hub, _ = asked.hub()
-    job_id = disable_reply(hub, app_id_of(hub, app_name, tenant))
+    app_id = app_id_of(hub, app_name, tenant)
+    with noted(hub, "annotation disable", {"app": app_name, "tenant": tenant}, reason):
+        job_id = disable_reply(hub, app_id)
     write_object(asked, {"job_id": job_id}, key="job_id")
 
 

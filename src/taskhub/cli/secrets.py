@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from taskhub.cli.audit import noted, with_reason
 from taskhub.cli.errors import PARTLY
 from taskhub.cli.options import Asked, Verbs, say
 from taskhub.cli.output import Column, write_object, write_rows
@@ -57,8 +58,9 @@ def status(asked: Asked) -> None:
 
 @secrets.command("rotate", examples=("taskhub secrets rotate --dry-run", "taskhub secrets rotate"))
 @click.option("--dry-run", is_flag=True, help="Count only.")
+@with_reason
 @click.pass_context
-def rotate(ctx: click.Context, dry_run: bool) -> None:
+def rotate(ctx: click.Context, dry_run: bool, reason: str) -> None:
     """Encrypt the secrets of jobs that do not run under the first key; exit code 7 if some are left.
 
     Jobs that run keep theirs: run it again, until `taskhub secrets status` shows none.
@@ -67,12 +69,16 @@ def rotate(ctx: click.Context, dry_run: bool) -> None:
 
     asked: Asked = ctx.obj
     hub, _ = asked.hub(tasks=False)
-    jobs = 0
-    for batch in () if dry_run else rotation.rotate(hub):
-        jobs += batch.jobs
-        say(f"{jobs} jobs encrypted anew")
-        if batch.left:
-            say(f"left as they are: jobs {', '.join(map(str, batch.left))}")
+    jobs = met = 0
+    if not dry_run:
+        with noted(hub, "secrets rotate", {}, reason) as entry:
+            for batch in rotation.rotate(hub):
+                jobs += batch.jobs
+                met += batch.jobs + len(batch.left)
+                say(f"{jobs} jobs encrypted anew")
+                if batch.left:
+                    say(f"left as they are: jobs {', '.join(map(str, batch.left))}")
+            entry.matched, entry.changed = met, jobs
     left = sum(
         use.waiting + use.running + use.others
         for use in rotation.key_use(hub)

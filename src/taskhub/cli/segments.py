@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from taskhub.cli.audit import bulk, noted
+from taskhub.cli.audit import bulk, noted, with_reason
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
@@ -106,26 +106,33 @@ def set_(asked: Asked, segment_id: int, text: str, answer: str | None) -> None:
 
 @segment.command("enable", examples=("taskhub segment enable 12 13",))
 @_ids
+@with_reason
 @click.pass_context
-def enable(ctx: click.Context, segment_ids: tuple[int, ...]) -> None:
+def enable(ctx: click.Context, segment_ids: tuple[int, ...], reason: str) -> None:
     """Let searches find segments again, at once; exit code 7 if some are not there."""
-    _switch(ctx, segment_ids, enabled=True)
+    _switch(ctx, segment_ids, reason, enabled=True)
 
 
 @segment.command("disable", examples=("taskhub segment disable 12 13",))
 @_ids
+@with_reason
 @click.pass_context
-def disable(ctx: click.Context, segment_ids: tuple[int, ...]) -> None:
+def disable(ctx: click.Context, segment_ids: tuple[int, ...], reason: str) -> None:
     """Let no search find segments, at once; exit code 7 if some are not there."""
-    _switch(ctx, segment_ids, enabled=False)
+    _switch(ctx, segment_ids, reason, enabled=False)
 
 
-def _switch(ctx: click.Context, segment_ids: tuple[int, ...], *, enabled: bool) -> None:
+def _switch(
+    ctx: click.Context, segment_ids: tuple[int, ...], reason: str, *, enabled: bool
+) -> None:
     from taskhub.kb.ways_in import segments
 
     asked: Asked = ctx.obj
     hub, _ = asked.hub()
-    done = segments.enable_segments(hub, segment_ids, enabled=enabled)
+    action = f"segment {'enable' if enabled else 'disable'}"
+    with noted(hub, action, {"ids": segment_ids}, reason) as entry:
+        done = segments.enable_segments(hub, segment_ids, enabled=enabled)
+        entry.matched, entry.changed = len(segment_ids), len(done)
     _tell(ctx, segment_ids, done, "enabled" if enabled else "disabled")
 
 
