@@ -43,7 +43,8 @@ DATASET = {
     "documents": ("taskhub_kb.documents", "DELETE", "OLD.id = {document}"),
     "itself": ("taskhub_kb.datasets", "DELETE", "OLD.id = {dataset}"),
 }
-DOCUMENTS = {point: DATASET[point] for point in ("hiding", "last segments", "documents")}
+# They are hidden by whoever deletes them, before the job.
+DOCUMENTS = {point: DATASET[point] for point in ("last vectors", "last segments", "documents")}
 APP = {
     "vectors": ("taskhub_kb.annotation_vectors", "DELETE", "OLD.annotation_id = {annotation}"),
     "rows of imports": ("taskhub_kb.annotation_import_rows", "DELETE", f"OLD.line = {MANY}"),
@@ -109,7 +110,7 @@ def dataset(home: House, documents: int = 2) -> Doomed:
 
 
 def documents(home: House) -> Doomed:
-    # More than are hidden at once.
+    # More than are looked at once.
     doomed = dataset(home, documents=120)
     query = "SELECT id FROM taskhub_kb.documents WHERE dataset_id = %s"
     ids = [row["id"] for row in home.cluster.rows(query, doomed.numbers["dataset"])]
