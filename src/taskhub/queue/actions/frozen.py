@@ -24,6 +24,7 @@ Change = Literal["retry", "cancel"]
 # What a change can be made to, and where such jobs are looked for.
 STATES = {"retry": ("failed", "cancelled", "aborted"), "cancel": ("todo", "doing")}
 _FINDS = {"retry": "find_ended", "cancel": "find_unended"}
+_COUNTS = {"retry": "how_many_ended", "cancel": "how_many_unended"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,10 @@ def freeze(
     highest = ids["highest_id"] if set(asked.statuses) & set(STATES[change]) else None
     frozen = Frozen(change=change, wanted=asked, up_to_id=highest or 0, count=0, limit=limit)
     most = min(MOST_COUNTED + 1, limit or MOST_COUNTED + 1)
-    count = sum(len(chunk) for chunk in _chunks(hub, frozen, most, at_once=most))
+    [found] = asking.rows(
+        hub, _COUNTS[change], **asked.parameters(), after_id=0, up_to_id=frozen.up_to_id, limit=most
+    )
+    count: int = found["jobs"]
     samples = insight.jobs(hub, asked, limit=min(SAMPLES, count)) if count else []
     return replace(
         frozen, count=min(count, MOST_COUNTED), is_more=count > MOST_COUNTED, samples=samples
@@ -124,15 +128,13 @@ def _pinned(wanted: JobFilter, now: datetime | None, change: Change) -> JobFilte
     return replace(wanted, since=at(wanted.since), until=until, statuses=tuple(given))
 
 
-def _chunks(
-    hub: Hub, frozen: Frozen, limit: int | None, at_once: int | None = None
-) -> Iterator[list[int]]:
+def _chunks(hub: Hub, frozen: Frozen, limit: int | None) -> Iterator[list[int]]:
     after_id, left = 0, limit
     asked = frozen.wanted.parameters()
     while left is None or left > 0:
         rows = asking.rows(
             hub, _FINDS[frozen.change], **asked, after_id=after_id, up_to_id=frozen.up_to_id,
-            limit=min(at_once or CHUNK, left if left is not None else CHUNK),
+            limit=min(CHUNK, left if left is not None else CHUNK),
         )  # fmt: skip
         if not rows:
             return

@@ -3,16 +3,17 @@
 from functools import cache
 from importlib import resources
 
-# A condition that several statements have in common, for {job_matches} in them.
-MATCHES = "job_matches"
+# What several statements have in common, or one is made of: their text goes in for {job_matches} and so on.
+PARTS = ("find_ended", "find_unended", "job_matches")
 
 
 @cache
 def load(name: str, schema: str) -> str:
     """The statement in `name`.sql with its tables in `schema`, a name that Settings has checked."""
     text = _text(name)
-    if (place := f"{{{MATCHES}}}") in text:
-        text = text.replace(place, _text("job_matches"))
+    for part in PARTS:
+        if (place := f"{{{part}}}") in text:
+            text = text.replace(place, _text(part))
     return text.replace("{schema}", schema)
 
 
