@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,23 @@ from taskhub.settings import Settings
 from tests.waiting import until
 
 OPEN_PAGES = 50
+PARTS_AT_ONCE = 20
+CONNECTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'taskhub dashboard' AND datname = current_database()
+"""
+PARTS = (
+    "",
+    "jobs",
+    "failures",
+    "queues",
+    "tasks",
+    "workers",
+    "schedules",
+    "limits",
+    "audit",
+    "alerts",
+)
 
 
 @pytest.fixture
@@ -38,10 +56,7 @@ async def heard(lines: AsyncIterator[str], event: str) -> float:
 
 def connections(database: str) -> int:
     with psycopg.connect(db.conninfo(db.address(database))) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'taskhub dashboard' AND datname = current_database()"
-        ).fetchone()
+        row = connection.execute(CONNECTIONS).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -84,6 +99,49 @@ def test_fifty_open_pages_hear_of_a_change_within_a_second_over_one_connection(
     assert max(seconds) < 1.0
     assert max(counted) <= 2
     assert min(counted) >= 1
+
+
+def test_twenty_parts_at_once_and_the_pulse_take_turns_on_one_connection(
+    hub: Hub, address: str, database: str
+) -> None:
+    counted, over = [], threading.Event()
+
+    def count() -> None:
+        with psycopg.connect(db.conninfo(db.address(database)), autocommit=True) as connection:
+            while not over.is_set():
+                row = connection.execute(CONNECTIONS).fetchone()
+                assert row is not None
+                counted.append(int(row[0]))
+
+    async def scene() -> list[int]:
+        limits = httpx.Limits(max_connections=None)
+        async with (
+            httpx.AsyncClient(limits=limits, timeout=30) as client,
+            client.stream("GET", f"{address}events") as answer,
+        ):
+            await heard(answer.aiter_lines(), "hello")
+            counting = asyncio.create_task(asyncio.to_thread(count))
+            try:
+                # Each asks for something else, so that none is given what another one drew.
+                drawn = await asyncio.gather(
+                    *(
+                        client.get(
+                            f"{address}{PARTS[n % len(PARTS)]}?n={n}",
+                            headers={"hx-request": "true"},
+                        )
+                        for n in range(PARTS_AT_ONCE)
+                    )
+                )
+            finally:
+                over.set()
+                await counting
+        return [part.status_code for part in drawn]
+
+    statuses = asyncio.run(scene())
+
+    assert statuses == [200] * PARTS_AT_ONCE
+    assert len(counted) > PARTS_AT_ONCE
+    assert max(counted) == 1
 
 
 def test_nothing_is_asked_while_no_page_is_open(hub: Hub, address: str, database: str) -> None:
