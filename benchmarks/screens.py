@@ -92,6 +92,8 @@ def questions(hub: Hub) -> dict[str, Callable[[], Any]]:
         "running": lambda: insight.running(hub),
         "unserved": lambda: insight.unserved(hub),
         "held keys": lambda: insight.held_keys(hub),
+        "failures, 1 h": lambda: insight.failures(hub, since=timedelta(hours=1)),
+        "failures, 7 d": lambda: insight.failures(hub, since=timedelta(days=7)),
         "tasks, 1 h": lambda: insight.tasks(hub),
         "tasks, 24 h": lambda: insight.tasks(hub, since=timedelta(days=1)),
         "limits": hub.limits,

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from sqlalchemy import text
@@ -168,6 +169,22 @@ def test_failures_are_grouped_by_what_went_wrong(browser: Browser, failed: list[
     assert [int(n) for _, n in counted] == [3, 1]
     group = browser.get(counted[0][0].replace("&amp;", "&"))
     assert listed(group.text) == failed[2::-1]
+    for heading in ("First seen", "Last seen", "Tasks", "Queues"):
+        assert f">{heading}</th>" in page
+
+
+def test_a_group_of_failures_is_retried_from_its_row(browser: Browser, failed: list[int]) -> None:
+    page = browser.get("/failures").text
+
+    [group, _] = re.findall(r'<a class="button" href="([^"]+)">Retry group …</a>', page)
+    address = group.replace("&amp;", "&")
+    preview = browser.get(address).text
+    frozen = re.search(r'name="frozen" value="([^"]+)"', preview)
+    assert frozen is not None
+    browser.act("/jobs/bulk", {"frozen": unescape(frozen[1]), "reason": "mended"}, page=address)
+
+    assert listed(browser.get("/jobs?q=state:todo").text) == failed[2::-1]
+    assert "no such order" not in browser.get("/failures").text
 
 
 def test_secrets_are_hidden_by_type_by_name_and_at_any_depth(hub: Hub) -> None:

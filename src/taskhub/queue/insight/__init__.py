@@ -8,6 +8,7 @@ from taskhub.queue.insight.asking import TookTooLong
 from taskhub.queue.insight.depths import fair_keys, foreign, held_keys, queues, unserved
 from taskhub.queue.insight.detail import job, why
 from taskhub.queue.insight.durations import tasks
+from taskhub.queue.insight.failing import failures
 from taskhub.queue.insight.fleet import overlaps, workers
 from taskhub.queue.insight.flow import flows, retries
 from taskhub.queue.insight.listing import jobs, page, running
@@ -19,6 +20,7 @@ __all__ = [
     "TookTooLong",
     "audit",
     "counts",
+    "failures",
     "fair_keys",
     "flows",
     "foreign",
