@@ -15,6 +15,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_OF_AN_AUTHORITY = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass
 class Authority:
@@ -30,6 +42,7 @@ class Authority:
         made = self._certificate(self.name, self.key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
+        made = made.add_extension(_OF_AN_AUTHORITY, critical=True)
         self.certificate = made.sign(self.key, hashes.SHA256())
         self.path = self.folder / "authority.pem"
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
@@ -65,6 +78,12 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=3))
             .not_valid_after(now + datetime.timedelta(days=days))
+            # Python 3.13 believes no certificate that does not say by whose key it is signed.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
         )
 
 
