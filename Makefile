@@ -33,7 +33,7 @@ faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pyte
 	@TEST_EXAMPLES=many bin/test -n 2 tests/faults $(PROPERTIES) $(ARGS)
 
 browser: ## look at every screen in Chromium; screenshots go to build/screens
-	@TEST_EXAMPLES=many TEST_ARTEFACTS=$${TEST_ARTEFACTS:-build/screens} bin/test -n 2 tests/browser $(ARGS)
+	@TEST_ARTEFACTS=$${TEST_ARTEFACTS:-build/screens} bin/test -n 2 tests/browser $(ARGS)
 
 clean: ## remove the venv, caches and built packages
 	@bin/clean

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -34,6 +35,10 @@ for variable in [
     v for v in os.environ if v.startswith("TASKHUB_") and v != "TASKHUB_TEST_DATABASE_URL"
 ]:
     del os.environ[variable]
+# Many images forbid bytecode. Then each of the run's processes would compile every library that it
+# imports, and pytest every test in each of its workers: half of the time that the run takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Each takes a good part of a minute: at the end of a run the other workers would stand idle.
 FIRST = {"test_engine_model.py", "test_readme.py"}

@@ -1,6 +1,6 @@
 """Every screen as people see it: light and dark, on a phone and at a desk, with axe's judgement."""
 
-import os
+import itertools
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,6 @@ from playwright.sync_api import Browser
 from taskhub.dashboard.pages import PAGES
 from tests.browser.conftest import Shop, watch
 
-MANY = os.environ.get("TEST_EXAMPLES") == "many"
 # The screens of the navigation come by themselves; those behind them are named with an address.
 BEHIND = {
     "job": "/jobs/{failed}",
@@ -26,9 +25,7 @@ BEHIND = {
     "mail.show": "/mail/{mail}",
     "checks": "/system/checks",
 }
-ALL = {r.name: r.path for r in PAGES if r.nav is not None} | BEHIND
-# `make browser` looks at all of them.
-SCREENS = ALL if MANY else {name: ALL[name] for name in ("overview", "jobs", "job")}
+SCREENS = {r.name: r.path for r in PAGES if r.nav is not None} | BEHIND
 SIZES = {360: 740, 1280: 900}
 THEMES = ("light", "dark")
 
@@ -38,8 +35,7 @@ def test_a_screen_is_whole_and_accessible(
     chromium: Browser, shop: Shop, artefacts: Path, name: str
 ) -> None:
     path = SCREENS[name].format(failed=shop.failed[0], **shop.ids)
-    looks = [(t, w) for t in THEMES for w in SIZES] if MANY else [("light", 360), ("dark", 1280)]
-    for theme, width in looks:
+    for theme, width in itertools.product(THEMES, SIZES):
         size = {"width": width, "height": SIZES[width]}
         context = chromium.new_context(
             base_url=shop.address,
