@@ -1,6 +1,6 @@
 # The menu of bin/, where the work is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench faults browser clean
+.PHONY: help setup demo test lint format bench faults browser screens clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ faults: ## run the tests that kill, pause and cut off workers; ARGS goes to pyte
 
 browser: ## look at every screen in Chromium; screenshots go to build/screens
 	@TEST_ARTEFACTS=$${TEST_ARTEFACTS:-build/screens} bin/test -n 2 tests/browser $(ARGS)
+
+screens: ## draw the README's pictures of the dashboard anew, in docs/screens
+	@bin/screens
 
 clean: ## remove the venv, caches and built packages
 	@bin/clean

@@ -47,6 +47,18 @@ def test_every_shell_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert "shop.send_receipt" in ended.stdout
 
 
+def test_the_pictures_of_the_readme_are_there_small_and_told_in_words() -> None:
+    pictures = re.findall(r"!\[(.*?)\]\((docs/screens/.*?\.png)\)", README)
+
+    assert len(pictures) == 2
+    for words, path in pictures:
+        content = (ROOT / path).read_bytes()
+        assert len(words.split()) > 10
+        assert content.startswith(b"\x89PNG")
+        assert int.from_bytes(content[16:20], "big") == 1280
+        assert len(content) < 200_000, path
+
+
 def test_the_make_targets_of_the_readme_are_those_that_ci_runs() -> None:
     targets = set(re.findall(r"^make (\w+)", blocks("sh")[0], flags=re.MULTILINE))
     in_ci = set(re.findall(r"^step \d+ (\w+)", (ROOT / ".ci/run").read_text(), flags=re.MULTILINE))

@@ -84,11 +84,16 @@ def work(hub: Hub) -> None:
     thread.join()
 
 
+def chromium_path() -> str | None:
+    """The browser of the machine; CHROMIUM names another one."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
 # Not for the session: playwright's event loop would be in the way of every other test that has one.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of the machine; CHROMIUM names another one."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    """A browser without pages."""
+    path = chromium_path()
     if path is None:
         pytest.skip("no browser was found; install chromium or set CHROMIUM")
     with sync_playwright() as playwright:
