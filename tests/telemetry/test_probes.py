@@ -36,13 +36,15 @@ Get = Callable[[str], httpx.Response]
 class Probed:
     """A command that serves, a worker with probes by default, and the addresses that it printed."""
 
-    def __init__(self, folder: Path, database: str, *command: str, addresses: int = 1) -> None:
+    def __init__(
+        self, folder: Path, database: str, *command: str, addresses: int = 1, **variables: str
+    ) -> None:
         (folder / "shop.py").write_text(SHOP)
         command = command or ("worker", "--probe-port", "0")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "taskhub", *command, "-A", "shop:hub"],
             cwd=folder,
-            env=os.environ | {"TASKHUB_DATABASE_URL": database},
+            env=os.environ | {"TASKHUB_DATABASE_URL": database} | variables,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -161,6 +163,22 @@ def _slots(url: str) -> str:
         r"^taskhub_worker_slots (\S+)$", httpx.get(f"{url}/metrics").text, re.MULTILINE
     )
     return found[1] if found else ""
+
+
+def test_one_command_for_one_machine_has_probes_beside_its_dashboard(
+    tmp_path: Path, database: str
+) -> None:
+    command = ("up", "--probe-port", "0")
+    up = Probed(tmp_path, database, *command, addresses=2, TASKHUB_DASHBOARD_PORT="0")
+    [up.url] = re.findall(r"probes and metrics: (\S+)", "".join(up.said))
+
+    up.becomes("/readyz", 200)
+    live = up.get("/livez")
+    up.process.terminate()
+
+    assert up.process.wait(timeout=60) == 0
+    assert (live.status_code, live.text) == (200, "ok\n")
+    up.end()
 
 
 def test_the_cluster_has_a_server_of_its_own(tmp_path: Path, database: str) -> None:

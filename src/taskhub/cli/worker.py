@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -20,6 +22,7 @@ from taskhub.telemetry.watching import Probing, watched
 
 # What is left to tell when a drain ends without a database: its exit code.
 DATABASE_LOST = 4
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def set_up_logs(level: str, kind: str | None) -> None:
@@ -49,6 +52,11 @@ def queue_names(given: tuple[str, ...]) -> list[str] | dict[str, int] | None:
     if any(":" in one for one in named):
         return weights
     return named or None
+
+
+def probed_at(host: str, port: int | None) -> Probing | None:
+    """Where probes are asked for; None if nobody does."""
+    return None if port is None else Probing(host, port)
 
 
 def work(made: Worker, probing: Probing | None = None) -> None:
@@ -136,6 +144,22 @@ def _given(asked: Asked) -> list[str]:
     return words
 
 
+def probes(told: str) -> Callable[[F], F]:
+    """The options --probe-port and --probe-host of a verb that runs a worker."""
+
+    def add(function: F) -> F:
+        port = click.option(
+            "--probe-port", type=click.IntRange(0, 65535),
+            help=f"Serve /livez, /readyz, /startupz and /metrics; {told}",
+        )  # fmt: skip
+        host = click.option(
+            "--probe-host", default="127.0.0.1", show_default=True, help="Where to serve them."
+        )
+        return port(host(function))
+
+    return add
+
+
 @verb(
     "worker",
     examples=(
@@ -173,11 +197,7 @@ def _given(asked: Asked) -> list[str]:
     "--log-format", type=click.Choice(("auto", "text", "json")),
     help="Default: the setting log_format; auto is json unless at a terminal.",
 )  # fmt: skip
-@click.option(
-    "--probe-port", type=click.IntRange(0, 65535),
-    help="Serve /livez, /readyz, /startupz and /metrics; 0 takes a free port, process N takes PORT+N-1.",
-)  # fmt: skip
-@click.option("--probe-host", default="127.0.0.1", show_default=True, help="Where to serve them.")
+@probes("0 takes a free port, process N takes PORT+N-1.")
 def worker(
     asked: Asked,
     queues: tuple[str, ...],
@@ -208,4 +228,4 @@ def worker(
         migrations.require(connection, hub.settings)
     announce(hub, app, wanted)
     made = hub.worker(queues=wanted, wait=not burst, name=name, signals=True)
-    work(made, None if probe_port is None else Probing(probe_host, probe_port))
+    work(made, probed_at(probe_host, probe_port))
