@@ -116,9 +116,9 @@ def terminal(project: Path, database: str) -> Iterator[Open]:
     """Opens terminals in which a command runs in the project, on the test's own database."""
     opened: list[Terminal] = []
 
-    def run(*arguments: str, **variables: str) -> Terminal:
+    def run(*arguments: str, columns: int = 0, **variables: str) -> Terminal:
         told = {"TASKHUB_DATABASE_URL": database, **variables}
-        opened.append(Terminal(arguments, project, **told))
+        opened.append(Terminal(arguments, project, columns=columns, **told))
         return opened[-1]
 
     yield run

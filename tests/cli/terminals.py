@@ -18,9 +18,15 @@ PATIENCE_SECONDS = 60.0
 class Terminal:
     """A process whose stdin, stdout and stderr are one terminal."""
 
-    def __init__(self, arguments: tuple[str, ...], folder: Path, **variables: str) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], folder: Path, *, columns: int = 0, **variables: str
+    ) -> None:
         self._end, other = pty.openpty()
-        kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        if columns:
+            self.resize(24, columns)
+        kept = {
+            k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "taskhub", *arguments],
             cwd=folder,

@@ -26,6 +26,16 @@ from taskhub.queue.states import HeldKey, JobDetail, QueueState, TaskCount, Work
 from taskhub.queue.why.words import span
 from taskhub.settings.masking import masked
 
+
+def short(error_class: str | None) -> str:
+    """The name of an error without that of its module."""
+    return (error_class or "").rpartition(".")[2]
+
+
+def _unless_none(number: int) -> str:
+    return str(number) if number else ""
+
+
 QUEUES = (
     Column("queue"),
     Column("ready", right=True),
@@ -48,9 +58,9 @@ WORKERS = (
     Column("pid", right=True),
     Column("queues", show=lambda names: ", ".join(names) if names else "all"),
     Column("running", right=True),
-    Column("concurrency", right=True),
-    Column("overdue", right=True),
-    Column("deserted", right=True),
+    Column("concurrency", "of", right=True),
+    Column("overdue", show=_unless_none, right=True, wide=True),
+    Column("deserted", show=_unless_none, right=True, wide=True),
     Column("heartbeat_at", "heartbeat", ago),
 )
 JOBS = (
@@ -61,7 +71,7 @@ JOBS = (
     Column("attempts", right=True),
     Column("deferred_at", "deferred", ago),
     Column("finished_at", "ended", ago),
-    Column("error_class", "error"),
+    Column("error_class", "error", short, wide=True),
     Column("error_message", "message", lambda text: (text or "")[:80], wide=True),
 )
 

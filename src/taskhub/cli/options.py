@@ -80,7 +80,12 @@ class Asked:
             os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")
         ):
             return True
-        return stream.isatty()
+        return stream.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal knows no escapes, as an editor's does."""
+    return os.environ.get("TERM") in ("dumb", "unknown")
 
 
 def say(message: str) -> None:

@@ -17,7 +17,7 @@ from taskhub.cli.options import Asked
 from taskhub.queue.why.words import span
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from taskhub.cli.tables import Fitted
 
 STYLES = {
     "failed": "red", "lost": "red", "aborted": "red", "error": "red", "unhealthy": "bold red",
@@ -26,6 +26,9 @@ STYLES = {
     "draining": "yellow", "drained": "yellow",
 }  # fmt: skip
 
+# A pipe has no width: what reads it gets all of every line.
+_NO_END = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -33,7 +36,7 @@ class Column:
 
     Attributes:
         show: the text at a terminal, where it differs from that of a pipe.
-        wide: may be folded where the terminal is narrow.
+        wide: a text, which may be folded, or go below the row, where the terminal is narrow.
     """
 
     name: str
@@ -194,38 +197,31 @@ def _table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column])
         return _rich_table(asked, items, columns)
     titles = [c.title or c.name for c in columns]
     lines = [titles, *([_plain(item[c.name]) for c in columns] for item in items)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    widths = [max(_cells(line[n]) for line in lines) for n in range(len(columns))]
     return "\n".join(
         "  ".join(
-            text.rjust(width) if column.right else text.ljust(width)
+            _filled(text, width, right=column.right)
             for text, width, column in zip(line, widths, columns, strict=True)
         ).rstrip()
         for line in lines
     )
 
 
-def rich_grid(rows: Iterable[Any], columns: Sequence[Column]) -> RichTable:
+def rich_grid(rows: Iterable[Any], columns: Sequence[Column]) -> Fitted:
     """A table as it is drawn at a terminal."""
     # Loaded here, because most commands in scripts never print a table.
-    from rich.table import Table
-    from rich.text import Text
+    from taskhub.cli.tables import Fitted
 
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        grid.add_column(
-            column.title or column.name,
-            justify="right" if column.right else "left",
-            no_wrap=not column.wide,
-            overflow="fold" if column.wide else "ellipsis",
-        )
-    for item in map(_mapping, rows):
-        cells = []
-        for column in columns:
-            value = item[column.name]
-            text = visible(column.show(value)) if column.show is not None else _plain(value)
-            cells.append(Text(text, style=STYLES.get(text, "")))
-        grid.add_row(*cells)
-    return grid
+    def shown(column: Column, value: Any) -> str:
+        return visible(column.show(value)) if column.show is not None else _plain(value)
+
+    return Fitted(
+        [column.title or column.name for column in columns],
+        [[shown(column, item[column.name]) for column in columns] for item in map(_mapping, rows)],
+        numbers=frozenset(n for n, column in enumerate(columns) if column.right),
+        texts=frozenset(n for n, column in enumerate(columns) if column.wide),
+        styles=STYLES,
+    )
 
 
 def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Column]) -> str:
@@ -233,8 +229,23 @@ def _rich_table(asked: Asked, items: list[dict[str, Any]], columns: Sequence[Col
 
     colors = asked.colors(sys.stdout)
     console = Console(
-        force_terminal=colors, no_color=not colors, highlight=False, emoji=False, markup=False
-    )
+        force_terminal=colors, no_color=not colors, highlight=False, emoji=False, markup=False,
+        width=None if sys.stdout.isatty() else _NO_END,
+    )  # fmt: skip
     with console.capture() as captured:
         console.print(rich_grid(items, columns))
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _filled(text: str, width: int, *, right: bool) -> str:
+    """`text` with blanks up to so many cells, of which a Chinese character takes two."""
+    blanks = " " * (width - _cells(text))
+    return blanks + text if right else text + blanks
+
+
+def _cells(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)

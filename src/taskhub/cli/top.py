@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import OperationalError
 
-from taskhub.cli.look import QUEUES, WORKERS
-from taskhub.cli.options import Asked, verb
+from taskhub.cli.look import QUEUES, WORKERS, short
+from taskhub.cli.options import Asked, is_dumb, verb
 from taskhub.cli.output import Column, ago, rich_grid, table, visible, wants_table, write_object
 from taskhub.queue import Hub, insight
 from taskhub.queue.filters import JobFilter
@@ -45,7 +45,7 @@ FAILED = (
     Column("task"),
     Column("queue"),
     Column("finished_at", "failed", ago),
-    Column("error_class", "error"),
+    Column("error_class", "error", short, wide=True),
     Column("error_message", "message", lambda text: (text or "")[:80], wide=True),
 )
 
@@ -91,7 +91,11 @@ def look(hub: Hub, before: Shot | None) -> Shot:
 
 
 @verb("top", examples=("taskhub top", "taskhub top --once", "taskhub top --once -o json"))
-@click.option("--once", is_flag=True, help="Print it once; so it is in a pipe.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Print it once; so it is in a pipe, and at a terminal that knows no escapes.",
+)
 @click.option(
     "--every", "every_seconds", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True,
     metavar="SECONDS", help="How long between two looks.",
@@ -103,7 +107,8 @@ def top(asked: Asked, once: bool, every_seconds: float) -> None:
     """
     hub, _ = asked.hub(tasks=False)
     shot = look(hub, None)
-    if once or not (sys.stdin.isatty() and sys.stdout.isatty() and wants_table(asked)):
+    live = sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb() and wants_table(asked)
+    if once or not live:
         told = {name: getattr(shot, name) for name in ("database", "counts", "queues", "workers")}
         told |= {"running": shot.running, "failed": shot.failed}
         write_object(asked, told, key="database", table=_screen(asked, shot))

@@ -1,0 +1,155 @@
+"""Tables at terminals of several widths, with characters of two cells, and what a pipe gets of them."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Open, Run
+
+ESCAPE = "\x1b"
+LONG = "the provider said that it is down until somebody there has found out what is wrong with it"
+SHOP = f"""
+from taskhub import Hub
+
+hub = Hub()
+
+
+class ProviderIsDown(Exception):
+    pass
+
+
+@hub.task(name="发送", queue="邮件队列")
+def send_there() -> None:
+    raise ProviderIsDown({LONG!r})
+
+
+@hub.task(name="send", queue="mail")
+def send() -> None:
+    pass
+
+
+@hub.task(name="wait", queue="邮")
+def wait() -> None:
+    pass
+
+
+@hub.cron("0 2 * * *", name="nightly")
+def nightly() -> None:
+    pass
+"""
+WIDTHS = (40, 80, 200)
+# Verbs whose lines are all of tables; `status` and `top` have sentences and an address above theirs.
+TABLES = (("ls",), ("queues",), ("workers", "--stopped"), ("doctor",), ("cron", "next"))
+
+SCREENS = (("top", "--once"), ("status",))
+
+
+@pytest.fixture
+def filled(database: str, project: Path, command: Run) -> str:
+    """A database with jobs of Chinese names, of which some failed with much to say, and a worker that was."""
+    (project / "shop.py").write_text(SHOP)
+    for task in ("发送", "发送", "wait", "send"):
+        command("defer", task)
+    command("worker", "-q", "mail,邮件队列", "--burst")
+    return database
+
+
+def cells(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def lines(shown: str) -> list[str]:
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines()]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_no_line_of_a_table_is_wider_than_the_terminal_and_nothing_is_cut_off(
+    terminal: Open, filled: str, columns: int
+) -> None:
+    for words in TABLES:
+        seen = terminal(*words, columns=columns)
+
+        assert seen.ends() in (0, 8), words
+        assert max(map(cells, lines(seen.shown))) <= columns, words
+        assert "…" not in seen.shown
+        assert "Traceback" not in seen.shown
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_the_tables_of_a_screen_fit_too(terminal: Open, filled: str, columns: int) -> None:
+    for words in SCREENS:
+        seen = terminal(*words, columns=columns)
+
+        assert seen.ends() in (0, 8), words
+        tables = lines(seen.shown.replace("\r", "").partition("\n\n")[2])
+        assert max(map(cells, tables)) <= columns, words
+        assert any("邮件队列" in line for line in tables)
+        assert "…" not in seen.shown
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_all_of_a_job_is_told_in_whatever_width(terminal: Open, filled: str, columns: int) -> None:
+    seen = terminal("ls", columns=columns, NO_COLOR="1")
+
+    assert seen.ends() == 0
+    words = " ".join(seen.shown.split())
+    assert "ProviderIsDown" in words
+    for word in LONG.split()[:12]:
+        assert word in words
+    for title in ("id", "task", "queue", "status", "attempts"):
+        assert title in words
+
+
+@pytest.mark.parametrize("where", ["a terminal", "a pipe"])
+def test_a_character_of_two_cells_leaves_the_columns_in_line(
+    terminal: Open, command: Run, filled: str, where: str
+) -> None:
+    if where == "a terminal":
+        seen = terminal("queues", columns=80, NO_COLOR="1")
+        assert seen.ends() == 0
+        head, *rows = [line for line in lines(seen.shown) if line]
+    else:
+        head, *rows = command("queues", "-o", "table").stdout.splitlines()
+
+    end = cells(head[: head.index("ready") + len("ready")])
+    assert {row.split()[0] for row in rows} == {"邮件队列", "邮"}
+    for row in rows:
+        ready = re.match(r"\S+ +\d", row)
+        assert ready is not None
+        assert cells(ready[0]) == end
+
+
+def test_a_terminal_that_knows_no_escapes_gets_none(terminal: Open, filled: str) -> None:
+    for words in (*TABLES, *SCREENS, ("top",)):
+        dumb = terminal(*words, TERM="dumb")
+
+        assert dumb.ends() in (0, 8), words
+        assert ESCAPE not in dumb.shown
+
+
+def test_colours_are_for_terminals_that_want_them(
+    terminal: Open, command: Run, filled: str
+) -> None:
+    for words in (*TABLES, *SCREENS):
+        wanted, unwanted = terminal(*words), terminal(*words, NO_COLOR="1")
+        piped = command(*words, "-o", "table")
+
+        assert {wanted.ends(), unwanted.ends(), piped.returncode} <= {0, 8}, words
+        assert ESCAPE in wanted.shown
+        assert ESCAPE not in unwanted.shown
+        assert ESCAPE not in piped.stdout + piped.stderr
+
+
+@pytest.mark.parametrize("color", ["auto", "always"])
+def test_a_pipe_gets_every_line_whole(process: Run, filled: str, color: str) -> None:
+    told = process("ls", "-o", "table", "--color", color, COLUMNS="40")
+    tabs = process("ls", COLUMNS="40")
+
+    failed = [line for line in told.stdout.splitlines() if "ProviderIsDown" in line]
+    assert len(failed) == 2
+    assert all("the provider said that it is down until" in line for line in failed)
+    assert (ESCAPE in told.stdout) == (color == "always")
+    assert tabs.stdout.count(LONG) == 2
+    assert ESCAPE not in tabs.stdout
