@@ -4,7 +4,7 @@ from functools import cache
 from importlib import resources
 
 # What several statements have in common, or one is made of: their text goes in for {job_matches} and so on.
-PARTS = ("find_ended", "find_unended", "job_matches")
+PARTS = ("find_ended", "find_unended", "job_matches", "ready_lanes")
 
 
 @cache
