@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,15 @@ One worker process drains no-op async jobs; beside it, in every second run, one 
 open pages: each holds its stream, and asks for the live part of the overview anew whenever the stream
 says that something changed, over a connection of its own, as a browser does. The pages are sockets of
 this program; their work is counted against the drain too. Connections are those of the dashboard's
-process, looked at ten times a second. Pairs run A B A B; the bar is on the lower quartile of the ratio."""
+process, looked at ten times a second. Pairs run A B A B; the bar is on the lower quartile of the ratio.
+Then, without a drain, one page beside the others waits for --changes changes of one job each, with
+pauses from nothing to 1.5 s between them: the time from the commit to the event, and until the page has
+its new live part."""
 
 LOOK_SECONDS = 0.1
+# Changes come after pauses of all lengths up to this: what follows at once is held back for a moment.
+MOST_PAUSE_SECONDS = 1.5
+CHANGE = "INSERT INTO taskhub.procrastinate_jobs (queue_name, task_name) VALUES ('told', 'told')"
 
 
 @dataclass(slots=True)
@@ -121,13 +128,61 @@ async def _page(port: int, seen: Seen) -> None:
         questions.close()
 
 
+def delays(port: int, url: str, changes: int) -> tuple[list[float], list[float]]:
+    """Seconds from the commit of each change to the event, and to the new part."""
+    return asyncio.run(_delays(port, url, changes))
+
+
+async def _delays(port: int, url: str, changes: int) -> tuple[list[float], list[float]]:
+    told, drawn = [], []
+    stream, asking = await asyncio.open_connection("127.0.0.1", port)
+    asking.write(_request("/events"))
+    answers, questions = await asyncio.open_connection("127.0.0.1", port)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await _next(stream, b"event: hello")
+        for n in range(changes):
+            # What the page hears of by itself, the changes of the fleet's upkeep, is over by then.
+            await asyncio.sleep(MOST_PAUSE_SECONDS * n / changes)
+            await connection.execute(CHANGE)
+            began = time.perf_counter()
+            await _next(stream, b"event: changed")
+            told.append(time.perf_counter() - began)
+            questions.write(_request("/"))
+            head = await answers.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            await answers.readexactly(int(length[1]) if length else 0)
+            drawn.append(time.perf_counter() - began)
+    asking.close()
+    questions.close()
+    return told, drawn
+
+
+async def _next(stream: asyncio.StreamReader, event: bytes) -> None:
+    while (line := await stream.readline()).strip() != event:
+        if not line:
+            raise SystemExit("the dashboard closed a stream")
+
+
 def _request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nHX-Request: true\r\n\r\n".encode()
 
 
+def judge_delays(report: Report, postgres: Server, side: Watched, changes: int) -> None:
+    """How soon open pages show a change while nothing else happens."""
+    with (
+        postgres.database(side.kind, lambda url: side.call("prepare", url)) as url,
+        dashboard(url) as port,
+        looking_on(port, url, side.pages, Seen()),
+    ):
+        told, drawn = delays(port, url, changes)
+    for what, seconds in (("told", told), ("drawn anew", drawn)):
+        p95 = sorted(seconds)[round(0.95 * len(seconds)) - 1]
+        report.at_most(f"a change is {what} after, p95", f"{p95:.2f} s", p95, 1.0, " s")
+
+
 def main() -> None:
     """Run the pairs."""
-    asked = options(__doc__ or "", jobs=100_000, concurrency=50, pages=50)
+    asked = options(__doc__ or "", jobs=100_000, concurrency=50, pages=50, changes=100)
     report = Report("dashboards", f"{asked.pages} open dashboards beside a drain", METHOD)
     with server() as postgres:
         report.server = postgres.described()
@@ -147,6 +202,7 @@ def main() -> None:
         report.note("live parts drawn, of changes told", f"{seen.drawn:,} of {seen.told:,}")
         most = seen.connections
         report.at_most("connections of the dashboard, at most", str(most), most, 1, unit="")
+        judge_delays(report, postgres, watched, asked.changes)
     report.finish(asked)
 
 
