@@ -1,7 +1,9 @@
 """The worker: claims, runs, stores what became of each job."""
 
 import asyncio
+import gc
 import threading
+import warnings
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -255,6 +257,28 @@ def test_a_running_job_is_cancelled(hub: Hub) -> None:
     work(hub)
 
     assert waits_job.status() is Status.ABORTED
+
+
+def test_a_loop_that_ends_around_a_worker_leaves_no_connection_open(hub: Hub) -> None:
+    runs = asyncio.Event()
+
+    @hub.task
+    async def stay() -> None:
+        runs.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def leave() -> None:
+        serving = asyncio.create_task(hub.run_worker_async())
+        await runs.wait()
+        assert not serving.done()
+
+    stay.defer()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(leave())  # cancels every task, the worker's inner ones too
+        gc.collect()
+
+    assert [str(one.message) for one in told] == []
 
 
 def test_an_unknown_task_waits_and_uses_no_attempt(hub: Hub) -> None:

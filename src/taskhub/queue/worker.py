@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -122,15 +122,18 @@ class Worker:
                 pools.close(wait=self.abandoned == 0)
 
     async def _live(self) -> None:
-        connection = await direct.connect(self._conninfo)
+        self._connection = await direct.connect(self._conninfo)
         try:
-            self._tenure = await Tenure.begin(self._terms, connection)
-        except BaseException:
-            await connection.close()
-            raise
+            self._tenure = await Tenure.begin(self._terms, self._connection)
+            await self._serve()
+        finally:
+            # Here, not in what serves: an event loop that ends cancels its tasks wherever they are.
+            await self._connection.close()
+
+    async def _serve(self) -> None:
         self._listener = notify.listener(self.hub.settings, self._conninfo, self._wake.set)
         listening = asyncio.create_task(self._listener.run())
-        working = asyncio.create_task(self._work(connection))
+        working = asyncio.create_task(self._work())
         try:
             await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -157,28 +160,28 @@ class Worker:
 
     # The loop
 
-    async def _work(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _work(self) -> None:
         while True:
             began = self.pulse.beat()
             self._wake.clear()  # before the claim: what comes during it wakes us again
             self._end_if_clogged()
             try:
                 if not await self._tenure.standing.holds():
-                    await self._tenure.hand_over(connection)
-                    self._tenure = await Tenure.begin(self._terms, connection)
+                    await self._tenure.hand_over(self._connection)
+                    self._tenure = await Tenure.begin(self._terms, self._connection)
                 # A connection that gives no answer within a lease is as good as broken.
                 async with asyncio.timeout(max(self.hub.settings.lease_seconds, 5.0)):
                     if not self.takes_jobs:
-                        await self._tenure.standing.tell_drain(connection)
-                    answer = await self._tenure.turn(connection, takes_jobs=self.takes_jobs)
+                        await self._tenure.standing.tell_drain(self._connection)
+                    answer = await self._tenure.turn(self._connection, takes_jobs=self.takes_jobs)
             except (psycopg.Error, TimeoutError) as error:
-                connection = await self._after(error, connection)
+                await self._after(error)
                 continue
             self.pulse.turned(began)
             if self._is_over(answer):
                 break
             await self._rest(answer)
-        await self._leave(connection)
+        await self._leave()
 
     @property
     def takes_jobs(self) -> bool:
@@ -192,20 +195,18 @@ class Worker:
             self.is_clogged = True
             self.stop()
 
-    async def _after(
-        self, error: Exception, connection: psycopg.AsyncConnection[Any]
-    ) -> psycopg.AsyncConnection[Any]:
-        """A connection to go on with; whatever the server refuses, the other jobs go on."""
-        is_lost = connection.closed or isinstance(error, TimeoutError)
+    async def _after(self, error: Exception) -> None:
+        """Go on with a connection that serves; whatever the server refuses, the other jobs go on."""
+        is_lost = self._connection.closed or isinstance(error, TimeoutError)
         self.pulse.failed(is_lost=is_lost)
         if is_lost:
             logger.warning("database lost", extra={"error": str(error)})
-            return await self._reconnect(connection)
+            await self._reconnect()
+            return
         if isinstance(error, PREPARED):
-            connection.prepare_threshold = None  # there is a pooler after all
+            self._connection.prepare_threshold = None  # there is a pooler after all
         logger.error("the database refused a statement", exc_info=error)
         await asyncio.sleep(self.hub.settings.poll_seconds)
-        return connection
 
     def _is_over(self, answer: Answer | None) -> bool:
         tenure = self._tenure
@@ -254,15 +255,13 @@ class Worker:
 
     # Connections, and the end
 
-    async def _reconnect(
-        self, broken: psycopg.AsyncConnection[Any]
-    ) -> psycopg.AsyncConnection[Any]:
-        """A new connection, however long it takes; running jobs go on meanwhile."""
-        await broken.close()
+    async def _reconnect(self) -> None:
+        """Connect anew, however long it takes; running jobs go on meanwhile."""
+        await self._connection.close()
         wait = 0.1
         while True:
             try:
-                connection = await direct.connect(self._conninfo)
+                self._connection = await direct.connect(self._conninfo)
             except psycopg.OperationalError:
                 self.pulse.beat()
                 if self._tenure.standing.is_lost:
@@ -272,28 +271,25 @@ class Worker:
                     raise
             else:
                 self._tenure.reconnected()
-                return connection
+                return
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
             # Well below a lease: who is back late after an outage looks dead to the others.
             wait = min(wait * 2, 5.0, self.hub.settings.lease_seconds / 4)
 
-    async def _leave(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def _leave(self) -> None:
         """Give back what still runs, store the last outcomes, and leave the living."""
         tenure = self._tenure
-        try:
-            self.abandoned = await tenure.give_back() + len(self._terms.pools.deserted)
-            while True:
-                try:
-                    while len(tenure.pending):
-                        await tenure.turn(connection, takes_jobs=False)
-                    tenure.catch_up()
-                    await self.hub.hooks.settle(self.hub.settings.drain_seconds)
-                    await tenure.end(connection, "stopped" if self.wait else "done")
-                    return
-                except (psycopg.Error, TimeoutError) as error:
-                    # While the lease lasts nobody else has the jobs: it is worth another try.
-                    if not await tenure.standing.holds():
-                        raise
-                    connection = await self._after(error, connection)
-        finally:
-            await connection.close()
+        self.abandoned = await tenure.give_back() + len(self._terms.pools.deserted)
+        while True:
+            try:
+                while len(tenure.pending):
+                    await tenure.turn(self._connection, takes_jobs=False)
+                tenure.catch_up()
+                await self.hub.hooks.settle(self.hub.settings.drain_seconds)
+                await tenure.end(self._connection, "stopped" if self.wait else "done")
+                return
+            except (psycopg.Error, TimeoutError) as error:
+                # While the lease lasts nobody else has the jobs: it is worth another try.
+                if not await tenure.standing.holds():
+                    raise
+                await self._after(error)

@@ -72,9 +72,13 @@ ORDER BY 1, 2, 3
 def connect(conninfo: str) -> Connection:
     """A connection that shows every value the same way on every machine, outside a transaction."""
     connection = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
-    # Not as options of the start: PgBouncer refuses those.
-    for setting, value in _SHOWN.items():
-        connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+    try:
+        # Not as options of the start: PgBouncer refuses those.
+        for setting, value in _SHOWN.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
