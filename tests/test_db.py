@@ -1,6 +1,10 @@
 """Addresses: what names a database, and what is said when nothing does."""
 
+import asyncio
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection
 
 from taskhub import Hub, db
 from taskhub.settings import Settings
@@ -41,6 +45,33 @@ def test_a_hub_without_database_can_declare_tasks() -> None:
 
     assert send(1) == 2
     assert send.queue == "mail"
+
+
+def driver_of(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def test_a_connection_in_use_when_its_hub_is_closed_is_closed_when_it_comes_back(hub: Hub) -> None:
+    with hub.engine.connect() as connection:
+        driver = driver_of(connection)
+        hub.close()
+        assert not driver.closed
+    assert driver.closed
+
+    with hub.engine.connect() as connection:
+        driver = driver_of(connection)
+    assert not driver.closed  # the hub was opened anew
+
+
+def test_so_is_an_asynchronous_one(hub: Hub) -> None:
+    async def use() -> Any:
+        async with hub.async_engine.connect() as connection:
+            driver = await connection.run_sync(driver_of)
+            await hub.close_async()
+            assert not driver.closed
+        return driver
+
+    assert asyncio.run(use()).closed
 
 
 def test_an_address_for_a_command_line_has_everything_but_the_password() -> None:

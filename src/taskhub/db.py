@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
 from taskhub.settings import Settings
 
@@ -36,6 +37,29 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         },
     )
+
+
+class _Pool(QueuePool):
+    """Also closes what comes back after it was disposed of: a thread may be in a statement then.
+
+    SQLAlchemy leaves such a connection to the garbage collector.
+    """
+
+    _is_disposed = False
+
+    def dispose(self) -> None:
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        # Looked at after it lies in the pool: then one of the two closes it, whoever comes first.
+        if self._is_disposed:
+            super().dispose()
+
+
+class _AsyncPool(_Pool, AsyncAdaptedQueuePool):
+    """The same for asyncio."""
 
 
 def address(database_url: str | None) -> URL:
@@ -80,7 +104,7 @@ def engine(url: URL, settings: Settings, **options: Any) -> Engine:
         url,
         connect_args={"prepare_threshold": None, "connect_timeout": 10},
         execution_options=_translation(settings),
-        **options,
+        **{"poolclass": _Pool} | options,
     )
 
 
@@ -90,7 +114,7 @@ def async_engine(url: URL, settings: Settings, **options: Any) -> AsyncEngine:
         url,
         connect_args={"prepare_threshold": None, "connect_timeout": 10},
         execution_options=_translation(settings),
-        **options,
+        **{"poolclass": _AsyncPool} | options,
     )
 
 

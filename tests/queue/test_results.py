@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.waiting import until
 
 from taskhub import Hub, Status
 from taskhub.queue import JobFailed, JobNotDone, UnknownJob, sql
+from taskhub.queue.results import Lookout
 
 
 @pytest.fixture
@@ -115,6 +116,22 @@ def test_a_coroutine_that_is_cancelled_waits_no_more(hub: Hub, asked: list[float
     with pytest.raises(TimeoutError):
         asyncio.run(run())
     until(lambda: not hub.lookout._asks, "the end of the looks")
+
+
+def test_nobody_looks_for_those_who_wait_no_more() -> None:
+    looked: list[list[int]] = []
+
+    def look(job_ids: Sequence[int]) -> list[Any]:
+        looked.append(list(job_ids))
+        return []
+
+    lookout = Lookout(look)
+    with lookout._changed:  # its thread stands still
+        lookout.ask(1, None).cancel()
+    until(lambda: not lookout._asks, "the end of the wait")
+    assert lookout.ask(2, None).result(5) is None
+
+    assert looked == [[2]]
 
 
 def test_how_a_job_failed_is_said_to_all_who_wait(hub: Hub) -> None:

@@ -78,6 +78,8 @@ class Lookout:
     def _run(self) -> None:
         while (due := self._due()) is not None:
             due = [ask for ask in due if not ask.future.cancelled()]
+            if not due:
+                continue
             try:
                 found = {row["id"]: row for row in self._look(sorted({a.job_id for a in due}))}
             except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
