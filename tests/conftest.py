@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -103,20 +104,24 @@ def _named(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
+@cache
+def _admin(url: str) -> psycopg.Connection:
+    """One connection for all databases that this process makes: each of its own would cost as much."""
+    return _stack.enter_context(psycopg.connect(db.conninfo(db.address(url)), autocommit=True))
+
+
 def _create(url: str, name: str, template: str) -> None:
-    with psycopg.connect(db.conninfo(db.address(url)), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
+    _admin(url).execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+            sql.Identifier(name), sql.Identifier(template)
         )
+    )
 
 
 def _drop(url: str, name: str) -> None:
-    with psycopg.connect(db.conninfo(db.address(url)), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+    _admin(url).execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from starlette.applications import Starlette
 
 from taskhub import Hub, dashboard
+from taskhub.dashboard import users
 
 TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash is made to cost 0.2 s of CPU; what is tried here is who gets in, not how long it takes."""
+    monkeypatch.setattr(users, "_hasher", PasswordHasher.from_parameters(CHEAPEST))
 
 
 class Browser:
