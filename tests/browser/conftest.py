@@ -73,6 +73,7 @@ def _stock(shop: Shop) -> None:
         send.defer(number)
     shop.hostile = hostile.options(lock=PAYLOAD).defer(PAYLOAD).id
     work(hub)
+    families.readdress(hub, PAYLOAD)
     must_fail["now"] = False
     send.options(delay=3600, lock=PAYLOAD).defer(500)
 

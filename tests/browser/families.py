@@ -20,7 +20,7 @@ def stock(hub: Hub, folder: Path, payload: str) -> dict[str, str]:
     """Fill the tables by the ways in; ids for addresses, once a worker has run."""
     hub.add(kb)
     hub.add(mail)
-    hub.every(timedelta(hours=1), name="sweep", queue="night")(_sweep)
+    hub.every(timedelta(hours=1), name=f"sweep {payload}", id=payload, queue=payload[:20])(_sweep)
     with hub.transaction() as session:
         dataset, app = make_dataset(session), make_app(session)
         dataset.name = app.name = payload
@@ -42,9 +42,17 @@ def stock(hub: Hub, folder: Path, payload: str) -> dict[str, str]:
 def _sweep() -> None: ...
 
 
+def readdress(hub: Hub, payload: str) -> None:
+    """The mails that have gone went to somebody called so: an address that would be refused today."""
+    with hub.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE taskhub_kb.mail_outbox SET recipient = :told"), {"told": payload}
+        )
+
+
 def _watched(hub: Hub, payload: str) -> None:
     hub.pause(queue=payload[:30], reason=payload)
-    hub.limit("tenant:7", per_second=5)
+    hub.limit(payload, per_second=5)
     audit.record(
         hub, actor=payload, source="cli", action=payload, target={payload: payload}, reason=payload
     )
