@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from taskhub.dashboard import redaction
+from taskhub.dashboard import reasons, redaction
 from taskhub.dashboard.routing import screen
 from taskhub.dashboard.tracebacks import own_frames
 from taskhub.dashboard.visit import Visit
@@ -26,12 +26,14 @@ def show(visit: Visit) -> Response:
     if job_id >= 1 << 63:
         raise UnknownJob(f"no job {job_id}")
     job = insight.job(visit.reader, job_id)
+    why = insight.why(visit.reader, job_id)
     names = visit.house.settings.dashboard_hidden_arguments
     return visit.page(
         "job.html",
         heading=f"{visit.translate(mark('Job'))} {job.id}",
         job=job,
-        why=insight.why(visit.reader, job_id),
+        why=why,
+        reasons=[] if visit.language == "en" else reasons.told(why, job, visit.language),
         args=redaction.shown(visit.hub, job.task, job.args or {}, names),
         result=None
         if job.result is None
