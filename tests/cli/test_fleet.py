@@ -91,6 +91,17 @@ def test_drain_all_asks_first_and_a_drained_worker_is_listed_so(
     assert worker.wait(timeout=PATIENCE_SECONDS) == 0
 
 
+def test_a_drain_is_tried_first_and_asks_nobody_then(
+    worker: "subprocess.Popen[str]", command: Run
+) -> None:
+    tried = command("drain", "--all", "--dry-run", "-o", "json")
+    state = json.loads(command("workers", "-o", "json").stdout)[0]["state"]
+
+    assert (tried.returncode, state) == (0, "live")
+    assert [row["outcome"] for row in json.loads(tried.stdout)] == ["would be asked"]
+    assert worker.poll() is None
+
+
 def test_rescue_shows_asks_and_gives_back(
     command: Run, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,8 @@ def test_a_verb_that_asks_takes_a_reason_too(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "retry-failed", "prune", "rescue", "cron rm", "dataset clean", "dataset set-model",
+        "retry-failed", "cancel", "prune", "rescue", "drain", "document index",
+        "cron rm", "dataset clean", "dataset set-model",
         "dataset rebuild", "document rm", "document retry", "document sync", "document update",
         "segment rm", "annotation rm", "app rm", "clean unused", "clean cache", "clean messages",
         "clean orphans", "mail resend",
@@ -68,6 +69,8 @@ def test_what_is_switched_or_encrypted_anew_is_in_the_audit_too(
     for verb in (("enable", "--model", "hash"), ("disable",)):
         done = command("annotation", *verb, "--app-name", "helpdesk", *why, *built_in)
         assert done.returncode == 0, done.stderr
+    for words in (("set", "queue:mail", "--at-most", "2"), ("rm", "queue:mail")):
+        assert command("limits", *words, *why).returncode == 0
     rotated = command("secrets", "rotate", *why, TASKHUB_SECRET_KEYS=key)
     rows = json.loads(command("audit", "-o", "json").stdout)
 
@@ -76,5 +79,7 @@ def test_what_is_switched_or_encrypted_anew_is_in_the_audit_too(
         ("segment disable", "a try", 0),
         ("annotation enable", "a try", None),
         ("annotation disable", "a try", None),
+        ("limits set", "a try", None),
+        ("limits rm", "a try", None),
         ("secrets rotate", "a try", 0),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -14,9 +16,9 @@ from taskhub.cli.live_names import hint
 from taskhub.cli.look import read_filter, read_since
 from taskhub.cli.options import Asked, confirm, say, verb
 from taskhub.cli.output import Column, visible, write_object, write_rows
-from taskhub.queue import Hub, actions, retention
+from taskhub.cli.progress import progress
+from taskhub.queue import actions, retention
 from taskhub.queue.actions.frozen import CHUNK
-from taskhub.queue.audit import By
 from taskhub.queue.filters import JobFilter
 from taskhub.queue.why.words import span
 
@@ -43,6 +45,8 @@ def retry(ctx: click.Context, asked: Asked, job_ids: tuple[int, ...], reason: st
         ctx.exit(PARTLY)
 
 
+# What hears how many jobs were changed so far.
+Counts = Callable[[int], None]
 RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
@@ -99,7 +103,7 @@ def retry_failed(
         queues=queues, tasks=tasks, since=since, error=error, fingerprint=fingerprint
     )
     frozen = actions.freeze(hub, wanted, limit=limit)
-    say(f"{frozen.count} failed jobs match")
+    say(f"{_number(frozen)} failed jobs match")
     if not frozen.count:
         hint(hub, queues=queues, tasks=tasks)
     for line in frozen.samples:
@@ -108,8 +112,9 @@ def retry_failed(
     over = "" if rate is None else f", spread over {span(frozen.count / rate)}"
     retried = 0
     if frozen.count and not dry_run:
-        confirm(f"retry {frozen.count} jobs{over}?", yes=yes)
-        retried = _retry_frozen(hub, frozen, rate, by(reason))
+        confirm(f"retry {_number(frozen)} jobs{over}?", yes=yes)
+        change = partial(actions.retry_frozen, hub, frozen, by=by(reason), jobs_per_second=rate)
+        retried = _whole(asked, frozen, lambda tell: change(progress=tell), "wait again")
         say(f"{retried} jobs wait again{over}; watch them with `taskhub ls --status todo`")
     hub.close()
     write_object(
@@ -117,23 +122,32 @@ def retry_failed(
     )
 
 
-def _retry_frozen(hub: Hub, frozen: actions.Frozen, rate: float | None, who: By) -> int:
+def _whole(
+    asked: Asked,
+    frozen: actions.Frozen,
+    change: Callable[[Counts], actions.Done],
+    what: str,
+) -> int:
+    """Change all that was frozen, and tell how far it is; of a change that is broken off, too."""
     done = 0
 
-    def tell(jobs: int) -> None:
+    def count(jobs: int) -> None:
         nonlocal done
         done = jobs
         if frozen.count > CHUNK:
-            say(f"  {done} of {frozen.count}")
+            tell(done, frozen.count, "jobs")
 
     try:
-        return actions.retry_frozen(
-            hub, frozen, by=who, jobs_per_second=rate, progress=tell
-        ).changed
+        with progress(asked) as tell:
+            return change(count).changed
     except KeyboardInterrupt:
         # What was on its way when the key was pressed may have got there.
-        say(f"at least {done} of {frozen.count} jobs wait again; the same command takes the others")
+        say(f"at least {done} of {_number(frozen)} jobs {what}; the same command takes the others")
         raise
+
+
+def _number(frozen: actions.Frozen) -> str:
+    return f"more than {frozen.count}" if frozen.is_more else str(frozen.count)
 
 
 @verb(
@@ -178,14 +192,16 @@ def cancel(
 def _cancel_all(asked: Asked, wanted: JobFilter, dry_run: bool, yes: bool, reason: str) -> None:
     hub, _ = asked.hub(tasks=False)
     frozen = actions.freeze(hub, wanted, "cancel")
-    more = "more than " if frozen.is_more else ""
-    say(f"{more}{frozen.count} jobs match")
+    say(f"{_number(frozen)} jobs match")
     for line in frozen.samples:
         say(f"  {line.id}  {line.task}  {line.queue}  {line.status}")
     cancelled = 0
     if frozen.count and not dry_run:
-        confirm(f"cancel {more}{frozen.count} jobs?", yes=yes)
-        cancelled = actions.cancel_frozen(hub, frozen, reason=reason, by=by(reason)).changed
+        confirm(f"cancel {_number(frozen)} jobs?", yes=yes)
+        change = partial(actions.cancel_frozen, hub, frozen, reason=reason, by=by(reason))
+        cancelled = _whole(
+            asked, frozen, lambda tell: change(progress=tell), "are cancelled or asked to stop"
+        )
     hub.close()
     write_object(
         asked,
@@ -209,11 +225,20 @@ def prune(ctx: click.Context, asked: Asked, dry_run: bool, yes: bool, reason: st
     if not dry_run and done != retention.Pruned():
         say(f"{done.jobs} jobs, {done.partitions} parts of the history are past their days")
         confirm("delete them for good?", yes=yes)
-        with noted(hub, "prune", {}, reason) as entry:
-            done = retention.prune(hub)
+        of = _rows(done)
+        with noted(hub, "prune", {}, reason) as entry, progress(asked) as tell:
+            done = retention.prune(
+                hub,
+                progress=lambda far: tell(_rows(far), of, "rows and parts") if of > CHUNK else None,
+            )
             entry.changed = done.jobs
     hub.close()
     write_object(asked, {**dataclasses.asdict(done), "dry_run": dry_run}, key="jobs")
     if done.waiting:
         say(f"{done.waiting} parts of the history wait for somebody who reads it; try again later")
         ctx.exit(PARTLY)
+
+
+def _rows(pruned: retention.Pruned) -> int:
+    told = dataclasses.asdict(pruned)
+    return sum(number for name, number in told.items() if name not in ("size_bytes", "waiting"))

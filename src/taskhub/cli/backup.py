@@ -14,6 +14,7 @@ import click
 from taskhub.cli.errors import UNHEALTHY, Failed
 from taskhub.cli.options import Asked, can_ask, confirm, say, verb
 from taskhub.cli.output import Column, write_object, write_rows
+from taskhub.cli.progress import progress
 
 if TYPE_CHECKING:
     from taskhub.queue import Hub
@@ -51,8 +52,8 @@ def backup(asked: Asked, file: Path | None, folder: Path | None, keep: int | Non
     target = file or (folder or Path()) / dump.name_for(datetime.now(UTC))
     if target.exists():
         raise Failed(f"{target} exists; choose another name, or delete it first")
-    with _failures():
-        made = dump.backup(hub.url, hub.settings, target, _teller())
+    with _failures(), _telling(asked) as told_far:
+        made = dump.backup(hub.url, hub.settings, target, told_far)
     deleted = dump.keep_newest(folder, keep) if folder and keep else []
     told = {
         "file": str(target), "bytes": made.dump_bytes, "tables": len(made.tables), "rows": made.rows,
@@ -73,8 +74,8 @@ def verify(ctx: click.Context, asked: Asked, file: Path) -> None:
     from taskhub.system.backup import verify as verifying
 
     hub, _ = asked.hub(tasks=False)
-    with _failures():
-        found = verifying.verify(hub.url, file, _teller())
+    with _failures(), _telling(asked) as told:
+        found = verifying.verify(hub.url, file, told)
     write_object(asked, dataclasses.asdict(found), key="tables")
     if found.differences:
         say(f"the backup is not what it should be: {'; '.join(found.differences[:5])}")
@@ -127,10 +128,11 @@ def restore(
             f"restore {described.rows} rows of {described.taken_at} into {hub.url.database}?",
             yes=yes,
         )
-        done = restoring.restore(
-            hub.url, hub.settings, file,
-            replace=replace, new_identity=new_identity, skipped_ids=skip_ids, told=_teller(),
-        )  # fmt: skip
+        with _telling(asked) as told:
+            done = restoring.restore(
+                hub.url, hub.settings, file,
+                replace=replace, new_identity=new_identity, skipped_ids=skip_ids, told=told,
+            )  # fmt: skip
     _tell(asked, done)
     given = (("run", run), ("discard", discard), ("hold", hold))
     asked_for = {queue: decision for decision, queues in given for queue in queues}
@@ -173,18 +175,11 @@ def _list(asked: Asked, unfinished: tuple[Unfinished, ...]) -> None:
     write_rows(asked, [dataclasses.asdict(one) for one in unfinished], _UNFINISHED, key="queue")
 
 
-def _teller() -> Told:
-    """Tells how far it is: every table at a terminal, else each tenth of them."""
-    last = -1
-
-    def tell(what: str, done: int, of: int) -> None:
-        nonlocal last
-        step = done if can_ask() else done * 10 // max(of, 1)
-        if step != last:
-            last = step
-            say(f"  {done}/{of} {what}")
-
-    return tell
+@contextmanager
+def _telling(asked: Asked) -> Iterator[Told]:
+    """Tells how far it is, of the tables."""
+    with progress(asked) as tell:
+        yield lambda what, done, of: tell(done, of, f"tables, {what}")
 
 
 @contextmanager

@@ -41,6 +41,7 @@ RESCUED = (
     "drain",
     examples=(
         "taskhub drain 4 5 --wait",
+        "taskhub drain --all --dry-run",
         "taskhub drain --all --yes",
         "taskhub drain 4 --stay --wait --timeout 10m",
     ),
@@ -50,6 +51,7 @@ RESCUED = (
 @click.option("--stay", is_flag=True, help="Stay, idle, until stopped, in place of ending.")
 @click.option("--wait", is_flag=True, help="Wait until none of them has a job left.")
 @click.option("--timeout", callback=read_since, help="Wait no longer than 30s, 10m, 2h.")
+@click.option("--dry-run", is_flag=True, help="Show which workers would be asked.")
 @click.option("--yes", is_flag=True, help="Do not ask, for --all.")
 @with_reason
 @click.pass_context
@@ -61,6 +63,7 @@ def drain(
     stay: bool,
     wait: bool,
     timeout: Any,
+    dry_run: bool,
     yes: bool,
     reason: str,
 ) -> None:
@@ -76,11 +79,11 @@ def drain(
     if timeout is not None and not isinstance(timeout, timedelta):
         raise click.BadParameter("timeout must be like 30s, 10m, 2h")
     hub, _ = asked.hub(tasks=False)
-    found = (
-        [worker for worker in insight.workers(hub) if worker.state in worker_actions.ALIVE]
-        if all_
-        else worker_actions.named(hub, worker_ids)
-    )
+    found = _meant(hub, worker_ids, all_=all_)
+    if dry_run:
+        hub.close()
+        write_rows(asked, [{**_about(w), "outcome": _would(w)} for w in found], WORKERS)
+        return
     if all_ and found:
         confirm(f"drain all {len(found)} live workers?", yes=yes)
     asked_ids = _drain(hub, [worker.id for worker in found], stay, reason)
@@ -93,6 +96,12 @@ def drain(
         ctx.exit(PARTLY)
 
 
+def _meant(hub: Hub, worker_ids: Sequence[int], *, all_: bool) -> list[WorkerState]:
+    if not all_:
+        return worker_actions.named(hub, worker_ids)
+    return [worker for worker in insight.workers(hub) if worker.state in worker_actions.ALIVE]
+
+
 def _drain(hub: Hub, worker_ids: list[int], stay: bool, reason: str) -> list[int]:
     with noted(hub, "drain", {"workers": worker_ids, "stay": stay}, reason) as entry:
         asked_ids = worker_actions.drain(hub, worker_ids, stay=stay)
@@ -102,6 +111,14 @@ def _drain(hub: Hub, worker_ids: list[int], stay: bool, reason: str) -> list[int
 
 def _about(worker: WorkerState) -> dict[str, Any]:
     return {name: getattr(worker, name) for name in ("id", "name", "host", "pid", "running")}
+
+
+def _would(worker: WorkerState) -> str:
+    if worker.state not in worker_actions.ALIVE:
+        return "would not be asked: it is gone"
+    if worker.name is None:
+        return "would not be asked: a plain procrastinate worker"
+    return "would be asked"
 
 
 def _outcome(worker: WorkerState, asked_ids: Sequence[int], *, wait: bool) -> str:

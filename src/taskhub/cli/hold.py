@@ -111,8 +111,9 @@ def limits(ctx: click.Context) -> None:
     callback=read_breaker,
     help="Hold the key for HOLD after so many failures within WITHIN.",
 )
+@with_reason
 @click.pass_obj
-def set_(asked: Asked, /, name: str, **said: Any) -> None:
+def set_(asked: Asked, /, name: str, reason: str, **said: Any) -> None:
     """Hold jobs of queue:NAME, task:NAME or a key back, from now on.
 
     It takes the place of all that was said of the name before, except a pause. Rates, feedback and
@@ -123,7 +124,7 @@ def set_(asked: Asked, /, name: str, **said: Any) -> None:
     }
     hub, _ = asked.hub(tasks=False)
     try:
-        with noted(hub, "limits set", {"name": name, **given}):
+        with noted(hub, "limits set", {"name": name, **given}, reason):
             hub.limit(name, **given)
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from None
@@ -136,12 +137,13 @@ def set_(asked: Asked, /, name: str, **said: Any) -> None:
 
 @limits.command("rm", examples=("taskhub limits rm queue:mail",))
 @click.argument("name")
+@with_reason
 @click.pass_context
-def rm(ctx: click.Context, name: str) -> None:
+def rm(ctx: click.Context, name: str, reason: str) -> None:
     """Take a limit away; exit code 7 if there was none. A pause stays."""
     asked: Asked = ctx.obj
     hub, _ = asked.hub(tasks=False)
-    with noted(hub, "limits rm", {"name": name}):
+    with noted(hub, "limits rm", {"name": name}, reason):
         was_there = hub.unlimit(name)
     hub.close()
     _tell(ctx, name, was_there, "removed", f"{name} had no limit of its own")

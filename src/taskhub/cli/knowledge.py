@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import click
 
 from taskhub.cli import changes, embedding
-from taskhub.cli.audit import bulk, noted, with_reason
+from taskhub.cli.audit import bulk, noted
 from taskhub.cli.datasets import TENANT, find_dataset
 from taskhub.cli.describe import describe
 from taskhub.cli.errors import PARTLY, Failed
 from taskhub.cli.options import Asked, Verbs, confirm, say
 from taskhub.cli.output import Column, visible, write_object, write_rows
+from taskhub.cli.progress import progress
 from taskhub.cli.search import search
 from taskhub.cli.texts import preview, rule_of_options, rule_options
 
@@ -147,21 +148,21 @@ def add(ctx: click.Context, paths: tuple[Path, ...], dataset_name: str, tenant: 
     asked: Asked = ctx.obj
     hub, _ = asked.hub()
     dataset_id = find_dataset(hub, dataset_name, tenant)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in paths:
-        for added in ways_in.add_folder(hub, dataset_id, path):
-            state = "error" if added.error else "waiting"
-            rows.append(
-                {
-                    "id": added.document_id,
-                    "name": str(added.path),
-                    "state": state,
-                    "error": added.error,
-                    "batch": added.batch_id,
-                }
-            )
-            if sys.stderr.isatty() or len(rows) % 20 == 0:
-                say(f"  {len(rows)} stored, last {visible(str(added.path))}")
+        with progress(asked) as tell:
+            for added in ways_in.add_folder(hub, dataset_id, path):
+                state = "error" if added.error else "waiting"
+                rows.append(
+                    {
+                        "id": added.document_id,
+                        "name": str(added.path),
+                        "state": state,
+                        "error": added.error,
+                        "batch": added.batch_id,
+                    }
+                )
+                tell(len(rows), None, f"stored, last {visible(str(added.path))}")
         if rows and rows[-1]["batch"] is not None:
             say(f"batch {rows[-1]['batch']}; see `taskhub document batch {rows[-1]['batch']}`")
     hub.close()
@@ -232,6 +233,7 @@ def document_batch(asked: Asked, batch_id: int) -> None:
 @document.command(
     "index",
     examples=(
+        "taskhub document index --dataset handbook --dry-run",
         "taskhub document index --dataset handbook",
         "taskhub document index --dataset handbook --force --yes",
     ),
@@ -239,11 +241,10 @@ def document_batch(asked: Asked, batch_id: int) -> None:
 @click.option("--dataset", "dataset_name", required=True)
 @click.option("--tenant", default=TENANT, show_default=True)
 @click.option("--force", is_flag=True, help="Also what has not changed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@with_reason
+@bulk
 @click.pass_obj
 def document_index(
-    asked: Asked, dataset_name: str, tenant: str, force: bool, yes: bool, reason: str
+    asked: Asked, /, dataset_name: str, tenant: str, force: bool, **sure: Any
 ) -> None:
     """Index a dataset's documents again, those alone whose file, sizes or model have changed."""
     from taskhub.kb.ways_in import documents as ways_in
@@ -251,11 +252,19 @@ def document_index(
     hub, _ = asked.hub()
     try:
         dataset_id = find_dataset(hub, dataset_name, tenant)
+        if sure["dry_run"]:
+            again = ways_in.index_dataset_again(hub, dataset_id, force=force, dry_run=True)
+            write_object(asked, {**dataclasses.asdict(again), "dry_run": True}, key="deferred")
+            return
         if force:
-            confirm(f"cut all of {dataset_name!r} anew? Until then it is not found", yes=yes)
+            confirm(
+                f"cut all of {dataset_name!r} anew? Until then it is not found", yes=sure["yes"]
+            )
         told = {"dataset": dataset_name, "force": force}
-        with noted(hub, "document index", told, reason) as entry:
-            again = ways_in.index_dataset_again(hub, dataset_id, force=force)
+        with noted(hub, "document index", told, sure["reason"]) as entry, progress(asked) as tell:
+            again = ways_in.index_dataset_again(
+                hub, dataset_id, force=force, progress=lambda n, of: tell(n, of, "documents")
+            )
             entry.changed = again.deferred
     finally:
         hub.close()

@@ -1,10 +1,10 @@
 """What is asked of documents, and deferred in the transaction that makes it necessary."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets import create
@@ -99,13 +99,25 @@ def index_again(hub: Hub, document_id: int, *, force: bool = False) -> int | Non
         return _begin_again(hub, session, document, force=force)
 
 
-def index_dataset_again(hub: Hub, dataset_id: int, *, force: bool = False) -> Again:
+def index_dataset_again(
+    hub: Hub,
+    dataset_id: int,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Again:
     """As `index_again` for every document of a dataset, some hundred a transaction.
+
+    `progress` hears after each of them how many were looked at, and of how many. A dry run only counts.
 
     Raises:
         UnknownDataset: there is no such dataset.
     """
     unchanged = deferred = last = 0
+    of_dataset = select(func.count()).where(Document.dataset_id == dataset_id)
+    with hub.transaction() as session:
+        total = session.scalar(of_dataset) or 0
     while True:
         with hub.transaction() as session:
             dataset = create.get(session, dataset_id)
@@ -121,14 +133,18 @@ def index_dataset_again(hub: Hub, dataset_id: int, *, force: bool = False) -> Ag
             for document in documents:
                 if not force and sameness.is_current(dataset, document):
                     unchanged += 1
-                    continue
-                # A document that was deleted since is gone; the others go on.
-                locked = session.get(
-                    Document, document.id, populate_existing=True, with_for_update=True
-                )
-                if locked is not None:
-                    _begin_again(hub, session, locked, force=force)
+                elif dry_run or _is_begun_again(hub, session, document, force=force):
                     deferred += 1
+        progress(unchanged + deferred, total)
+
+
+def _is_begun_again(hub: Hub, session: Session, document: Document, *, force: bool) -> bool:
+    """False for a document that was deleted since; the others go on."""
+    locked = session.get(Document, document.id, populate_existing=True, with_for_update=True)
+    if locked is None:
+        return False
+    _begin_again(hub, session, locked, force=force)
+    return True
 
 
 def _begin_again(hub: Hub, session: Session, document: Document, *, force: bool) -> int:
