@@ -7,18 +7,15 @@ of its own, which are filled with the facts that prove it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
-from taskhub.dashboard import words
+from taskhub.dashboard import sentences
 from taskhub.dashboard.words import mark
-from taskhub.dashboard.writing import Writer
 from taskhub.queue.states import JobDetail
 from taskhub.queue.why import Why
 
-MOST_LETTERS = 200
 # By a reason's name, the sentence that says most first: the first whose facts are all known is told.
 SENTENCES: dict[str, tuple[str, ...]] = {
     "succeeded": (
@@ -149,28 +146,6 @@ def told(why: Why, job: JobDetail, language: str) -> list[Markup]:
 
 
 def _one(name: str, clause: str, facts: Mapping[str, Any], job: JobDetail, language: str) -> Markup:
-    writer = Writer(words.locale(language))
     of_job = {"queue": job.queue, "task": job.task, "lock": job.lock}
-    shown = {
-        key: _shown(key, value, writer)
-        for known in (of_job, facts)
-        for key, value in known.items()
-        if value is not None
-    }
-    for sentence in SENTENCES.get(name, ()):
-        try:
-            return Markup(words.translations(language).gettext(sentence)) % shown  # noqa: S704 - the catalogue's own; % escapes
-        except KeyError:
-            continue
-    return Markup("{}").format(clause)
-
-
-def _shown(key: str, value: Any, writer: Writer) -> Any:
-    if isinstance(value, datetime):
-        return writer.ago(value)
-    if key.startswith("seconds_"):
-        return writer.duration(value)
-    if isinstance(value, int | float) and not key.endswith("id"):
-        return writer.number(round(value, 2))
-    line = " ".join(str(value).split())
-    return line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]}…"
+    known = of_job | {key: value for key, value in facts.items() if value is not None}
+    return sentences.filled(SENTENCES.get(name, ()), known, language) or Markup("{}").format(clause)

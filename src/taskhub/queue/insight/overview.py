@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, RowMapping
 
@@ -37,6 +37,7 @@ class Finding:
         text: a sentence with the numbers.
         about: the queue, the key; None where it is about the whole hub.
         filter: of jobs that show it, as `filter_text` reads it.
+        facts: the numbers in the text, by name.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Finding:
     text: str
     about: str | None = None
     filter: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,25 +191,28 @@ def objective_seconds(settings: Settings, queue: str) -> float:
 
 def _of_queue(row: QueueOverview) -> list[Finding]:
     state, name = row.state, row.state.queue
+    facts: dict[str, Any]
     jobs, found = f"queue:{name} state:todo", []
     if row.paused_at is not None:
         if state.ready:
             text = f"queue {name} is paused and {state.ready} jobs wait in it"
-            found.append(Finding("paused", "degraded", text, name, jobs))
+            found.append(Finding("paused", "degraded", text, name, jobs, {"jobs": state.ready}))
     elif state.ready and not state.workers:
         text = f"{state.ready} jobs wait in queue {name}, which no live worker serves"
-        found.append(Finding("unserved", "bad", text, name, jobs))
+        found.append(Finding("unserved", "bad", text, name, jobs, {"jobs": state.ready}))
     elif row.is_late:
         waited = state.oldest_ready_seconds or 0.0
         text = (
             f"the oldest ready job of queue {name} waits for {waited:.0f} s, "
             f"{row.objective_seconds:.0f} s are allowed"
         )
-        found.append(Finding("late", "degraded", text, name, jobs))
+        facts = {"seconds_waited": waited, "seconds_allowed": row.objective_seconds}
+        found.append(Finding("late", "degraded", text, name, jobs, facts))
     if row.runs >= FEWEST_RUNS and (row.failure_rate or 0.0) > HIGH_FAILURE_RATE:
         text = f"{row.failure_rate:.0%} of the last hour's {row.runs} runs in queue {name} failed"
         asked = f"queue:{name} state:failed since:1h"
-        found.append(Finding("failing", "degraded", text, name, asked))
+        facts = {"share": row.failure_rate, "runs": row.runs}
+        found.append(Finding("failing", "degraded", text, name, asked, facts))
     return found
 
 
@@ -215,7 +220,7 @@ def _of_hub(lost: int, keys: Sequence[str]) -> list[Finding]:
     found = []
     if lost:
         text = f"{lost} workers do not renew their lease; their jobs come back by themselves"
-        found.append(Finding("lost_workers", "degraded", text))
+        found.append(Finding("lost_workers", "degraded", text, facts={"workers": lost}))
     found += [
         Finding("held_key", "degraded", f"jobs of limit {key} are held back", key) for key in keys
     ]
