@@ -1,11 +1,16 @@
 """Tables at terminals of several widths, with characters of two cells, and what a pipe gets of them."""
 
 import re
+import time
 import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
+from taskhub.cli.tables import Fitted
 from tests.cli.conftest import Open, Run
 
 ESCAPE = "\x1b"
@@ -122,7 +127,7 @@ def test_a_character_of_two_cells_leaves_the_columns_in_line(
 
 
 def test_a_terminal_that_knows_no_escapes_gets_none(terminal: Open, filled: str) -> None:
-    for words in (*TABLES, *SCREENS, ("top",)):
+    for words in (*TABLES, *SCREENS, ("top",), ("tail", "--since", "1h")):
         dumb = terminal(*words, TERM="dumb")
 
         assert dumb.ends() in (0, 8), words
@@ -153,3 +158,54 @@ def test_a_pipe_gets_every_line_whole(process: Run, filled: str, color: str) -> 
     assert (ESCAPE in told.stdout) == (color == "always")
     assert tabs.stdout.count(LONG) == 2
     assert ESCAPE not in tabs.stdout
+
+
+WORDS = st.text(st.sampled_from("ab z一二件"), max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 10**6), WORDS, WORDS), max_size=4),
+    columns=st.integers(20, 120),
+)
+def test_whatever_stands_in_a_table_is_there_in_whatever_width(
+    rows: list[tuple[int, str, str]], columns: int
+) -> None:
+    console = Console(width=columns, force_terminal=False)
+    fitted = Fitted(
+        ("id", "name", "message"),
+        [(str(number), *texts) for number, *texts in rows],
+        numbers=frozenset({0}),
+        texts=frozenset({2}),
+        styles={},
+    )
+
+    with console.capture() as captured:
+        console.print(fitted)
+
+    shown = captured.get()
+    assert max(map(cells, shown.splitlines())) <= columns
+    for number, *texts in rows:
+        assert str(number) in shown
+        for text in texts:
+            for character in set(text) - {" "}:
+                assert shown.count(character) >= text.count(character)
+
+
+def test_ten_thousand_rows_are_drawn_in_seconds() -> None:
+    rows = [(str(n), "send", "the provider is down " * 3) for n in range(10_000)]
+    began = time.process_time()
+    for columns in WIDTHS:
+        console = Console(width=columns)
+        with console.capture():
+            console.print(
+                Fitted(
+                    ("id", "task", "why"),
+                    rows,
+                    numbers=frozenset({0}),
+                    texts=frozenset({2}),
+                    styles={},
+                )
+            )
+
+    assert time.process_time() - began < 20

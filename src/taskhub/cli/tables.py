@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
-from rich.padding import Padding
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 GAP = 2
 INDENT = 4
 # Where there is little room, names and texts are folded down to so many cells; numbers never.
 NAME_CELLS = 20
 TEXT_CELLS = 24
+_TITLE = Style(bold=True)
+
+
+class _Cell(NamedTuple):
+    text: str
+    width: int
+    style: Style | None = None
+    right: bool = False
 
 
 class Fitted:
     """Rows in the widest of three layouts that the terminal holds.
 
     Side by side; with the texts of a row below it; or one value a line. Which one is decided when
-    it is drawn, so that a window may change its size.
+    it is drawn, so that a window may change its size. Drawn without rich's own tables: those take a
+    millisecond and more a row.
 
     Attributes:
         numbers: the columns that stand at the right and are not folded.
@@ -44,22 +54,24 @@ class Fitted:
         self._rows = list(rows)
         self.numbers = numbers
         self.texts = texts
-        self._styles = styles
+        self._styles = {text: Style.parse(style) for text, style in styles.items()}
 
-    def __rich_console__(
-        self, console: Console, options: ConsoleOptions
-    ) -> Iterator[RenderableType]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What rich draws in place of this."""
         every = list(range(len(self._titles)))
         names = [n for n in every if n not in self.texts]
-        if (widths := self._widths(every, options.max_width)) is not None:
-            yield self._grid(self._rows, widths)
+        room = options.max_width
+        if (widths := self._widths(every, room)) is not None:
+            yield from self._grid(console, widths, [], room)
         elif not self._rows:
-            yield Text((" " * GAP).join(self._titles), style="bold")
-        elif (widths := self._widths(names, options.max_width)) is not None:
-            yield from self._with_texts_below(widths, options.max_width)
+            yield Text((" " * GAP).join(self._titles), style=_TITLE)
+        elif (widths := self._widths(names, room)) is not None:
+            yield from self._grid(console, widths, sorted(self.texts), room)
         else:
-            yield from self._one_value_a_line(options.max_width)
+            for number, row in enumerate(self._rows):
+                if number:
+                    yield Segment.line()
+                yield from self._named(console, row, every, room, 0)
 
     def _widths(self, columns: Sequence[int], room: int) -> dict[int, int] | None:
         """How wide each of these columns is; None where they have no room."""
@@ -80,49 +92,51 @@ class Fitted:
         return widths
 
     def _grid(
-        self, rows: Iterable[Sequence[str]], widths: Mapping[int, int], *, header: bool = True
-    ) -> Table:
-        grid = Table(
-            box=None,
-            pad_edge=False,
-            header_style="bold",
-            padding=(0, GAP, 0, 0),
-            show_header=header,
-        )
-        for n, width in widths.items():
-            grid.add_column(
-                self._titles[n],
-                justify="right" if n in self.numbers else "left",
-                width=width,
-                overflow="fold",
-            )
-        for row in rows:
-            grid.add_row(*(self._cell(row[n]) for n in widths))
-        return grid
+        self, console: Console, widths: Mapping[int, int], below: Sequence[int], room: int
+    ) -> Iterator[Segment]:
+        """The columns that have a width side by side, those of `below` beneath each row."""
+        titles = [
+            _Cell(self._titles[n], width, _TITLE, n in self.numbers) for n, width in widths.items()
+        ]
+        yield from _lines(console, titles)
+        for row in self._rows:
+            yield from _lines(console, [self._cell(row, n, width) for n, width in widths.items()])
+            yield from self._named(console, row, below, room - INDENT, INDENT)
 
-    def _with_texts_below(self, widths: Mapping[int, int], room: int) -> Iterator[RenderableType]:
-        for number, row in enumerate(self._rows):
-            yield self._grid([row], widths, header=number == 0)
-            told = [n for n in sorted(self.texts) if row[n]]
-            if told:
-                yield Padding(self._named(row, told, room - INDENT), (0, 0, 0, INDENT))
+    def _named(
+        self, console: Console, row: Sequence[str], columns: Sequence[int], room: int, indent: int
+    ) -> Iterator[Segment]:
+        """Those of a row's values that there are, one below the other, each with its title before it."""
+        there = [n for n in columns if row[n]]
+        title = max((cell_len(self._titles[n]) for n in there), default=0)
+        for n in there:
+            named = _Cell(self._titles[n], title, _TITLE)
+            value = self._cell(row, n, max(room - title - GAP, 1))._replace(right=False)
+            yield from _lines(console, [named, value], indent)
 
-    def _one_value_a_line(self, room: int) -> Iterator[RenderableType]:
-        for number, row in enumerate(self._rows):
-            if number:
-                yield Text("")
-            yield self._named(row, [n for n in range(len(row)) if row[n]], room)
+    def _cell(self, row: Sequence[str], n: int, width: int) -> _Cell:
+        return _Cell(row[n], width, self._styles.get(row[n]), n in self.numbers)
 
-    def _named(self, row: Sequence[str], columns: Sequence[int], room: int) -> Table:
-        """Some of a row's values, each with its title before it."""
-        title = max(cell_len(self._titles[n]) for n in columns)
-        value = max(room - title - GAP, 1)
-        lines = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=False)
-        lines.add_column(width=title, style="bold", overflow="fold")
-        lines.add_column(width=value, overflow="fold")
-        for n in columns:
-            lines.add_row(self._titles[n], self._cell(row[n]))
-        return lines
 
-    def _cell(self, text: str) -> Text:
-        return Text(text, style=self._styles.get(text, ""))
+def _lines(console: Console, cells: Sequence[_Cell], indent: int = 0) -> Iterator[Segment]:
+    folded = [_folded(console, cell.text, cell.width) for cell in cells]
+    for parts in zip_longest(*folded, fillvalue=""):
+        blanks = indent
+        for part, cell in zip(parts, cells, strict=True):
+            free = cell.width - cell_len(part)
+            before, after = (free, 0) if cell.right else (0, free)
+            if part:
+                yield Segment(" " * (blanks + before))
+                yield Segment(part, cell.style)
+                blanks = 0
+            else:
+                blanks += before
+            blanks += after + GAP
+        yield Segment.line()
+
+
+def _folded(console: Console, text: str, width: int) -> list[str]:
+    if cell_len(text) <= width:
+        return [text]
+    lines = Text(text).wrap(console, width, overflow="fold")
+    return [line.plain.rstrip() for line in lines]
