@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,9 +117,9 @@ def terminal(project: Path, database: str) -> Iterator[Open]:
     """Opens terminals in which a command runs in the project, on the test's own database."""
     opened: list[Terminal] = []
 
-    def run(*arguments: str, columns: int = 0, **variables: str) -> Terminal:
-        told = {"TASKHUB_DATABASE_URL": database, **variables}
-        opened.append(Terminal(arguments, project, columns=columns, **told))
+    def run(*arguments: str, **options: Any) -> Terminal:
+        told = {"TASKHUB_DATABASE_URL": database, **options}
+        opened.append(Terminal(arguments, project, **told))
         return opened[-1]
 
     yield run

@@ -1,17 +1,22 @@
 """A real terminal in which a command runs, as a person sees it."""
 
 import fcntl
+import json
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 from tests import waiting
+from tests.cli.in_turn import ENDED
 
+RUNNER = str(Path(__file__).with_name("in_turn.py"))
 PATIENCE_SECONDS = 60.0
 
 
@@ -19,7 +24,13 @@ class Terminal:
     """A process whose stdin, stdout and stderr are one terminal."""
 
     def __init__(
-        self, arguments: tuple[str, ...], folder: Path, *, columns: int = 0, **variables: str
+        self,
+        arguments: tuple[str, ...],
+        folder: Path,
+        *,
+        columns: int = 0,
+        program: tuple[str, ...] = ("-m", "taskhub"),
+        **variables: str,
     ) -> None:
         self._end, other = pty.openpty()
         if columns:
@@ -28,7 +39,7 @@ class Terminal:
             k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "taskhub", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=folder,
             env=kept | {"TERM": "xterm-256color"} | variables,
             stdin=other, stdout=other, stderr=other,
@@ -76,6 +87,17 @@ class Terminal:
                 break
             self.shown += data.decode(errors="replace")
         return self.shown
+
+
+def in_turn(
+    terminal: Callable[..., Terminal], *verbs: tuple[str, ...], columns: int = 0, **variables: str
+) -> dict[tuple[str, ...], tuple[int, str]]:
+    """The code of each verb and what it showed, all in one process: most of a short one is its start."""
+    seen = terminal(json.dumps(verbs), program=(RUNNER,), columns=columns, **variables)
+    assert seen.ends() == 0, seen.shown
+    *told, rest = re.split(rf"{ENDED} (\d+)\r\n", seen.shown)
+    assert (rest, len(told)) == ("", 2 * len(verbs)), seen.shown
+    return dict(zip(verbs, zip(map(int, told[1::2]), told[::2], strict=True), strict=True))
 
 
 def _take_terminal() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from taskhub.cli.tables import Fitted
 from tests.cli.conftest import Open, Run
+from tests.cli.terminals import in_turn
 
 ESCAPE = "\x1b"
 LONG = "the provider said that it is down until somebody there has found out what is wrong with it"
@@ -73,25 +74,21 @@ def lines(shown: str) -> list[str]:
 def test_no_line_of_a_table_is_wider_than_the_terminal_and_nothing_is_cut_off(
     terminal: Open, filled: str, columns: int
 ) -> None:
-    for words in TABLES:
-        seen = terminal(*words, columns=columns)
-
-        assert seen.ends() in (0, 8), words
-        assert max(map(cells, lines(seen.shown))) <= columns, words
-        assert "…" not in seen.shown
-        assert "Traceback" not in seen.shown
+    for words, (code, shown) in in_turn(terminal, *TABLES, columns=columns).items():
+        assert code in (0, 8), words
+        assert max(map(cells, lines(shown))) <= columns, words
+        assert "…" not in shown
+        assert "Traceback" not in shown
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_the_tables_of_a_screen_fit_too(terminal: Open, filled: str, columns: int) -> None:
-    for words in SCREENS:
-        seen = terminal(*words, columns=columns)
-
-        assert seen.ends() in (0, 8), words
-        tables = lines(seen.shown.replace("\r", "").partition("\n\n")[2])
+    for words, (code, shown) in in_turn(terminal, *SCREENS, columns=columns).items():
+        assert code in (0, 8), words
+        tables = lines(shown.replace("\r", "").partition("\n\n")[2])
         assert max(map(cells, tables)) <= columns, words
         assert any("邮件队列" in line for line in tables)
-        assert "…" not in seen.shown
+        assert "…" not in shown
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
@@ -127,23 +124,26 @@ def test_a_character_of_two_cells_leaves_the_columns_in_line(
 
 
 def test_a_terminal_that_knows_no_escapes_gets_none(terminal: Open, filled: str) -> None:
-    for words in (*TABLES, *SCREENS, ("top",), ("tail", "--since", "1h")):
-        dumb = terminal(*words, TERM="dumb")
+    verbs = (*TABLES, *SCREENS, ("top",), ("tail", "--since", "1h"))
+    seen = in_turn(terminal, *verbs, TERM="dumb")
 
-        assert dumb.ends() in (0, 8), words
-        assert ESCAPE not in dumb.shown
+    for words, (code, shown) in seen.items():
+        assert code in (0, 8), words
+        assert ESCAPE not in shown
 
 
 def test_colours_are_for_terminals_that_want_them(
     terminal: Open, command: Run, filled: str
 ) -> None:
+    wanted = in_turn(terminal, *TABLES, *SCREENS)
+    unwanted = in_turn(terminal, *TABLES, *SCREENS, NO_COLOR="1")
+
     for words in (*TABLES, *SCREENS):
-        wanted, unwanted = terminal(*words), terminal(*words, NO_COLOR="1")
         piped = command(*words, "-o", "table")
 
-        assert {wanted.ends(), unwanted.ends(), piped.returncode} <= {0, 8}, words
-        assert ESCAPE in wanted.shown
-        assert ESCAPE not in unwanted.shown
+        assert {wanted[words][0], unwanted[words][0], piped.returncode} <= {0, 8}, words
+        assert ESCAPE in wanted[words][1]
+        assert ESCAPE not in unwanted[words][1]
         assert ESCAPE not in piped.stdout + piped.stderr
 
 
