@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
 MOST_GROUPS = 100
-# An error is looked up for each: 5 us a job, measured in December 2026.
-MOST_JOBS = 10_000
+# An error is looked up for each: 5 to 10 us a job, measured in December 2026.
+MOST_JOBS = 5_000
 _LAST_ID = 2**63 - 1
 
 
