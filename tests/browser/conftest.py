@@ -15,6 +15,7 @@ from taskhub.dashboard import serve
 from taskhub.settings import Settings
 from tests.browser import families
 from tests.conftest import TEMPLATE, _fresh
+from tests.waiting import until
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 # What must come out of every field as the text it is.
@@ -113,6 +114,15 @@ def page(chromium: Browser, shop: Shop) -> Iterator[Page]:
     yield tab
     context.close()
     assert wrong == []
+
+
+def go(tab: Page, path: str) -> None:
+    """Open a page and wait until it has drawn itself anew, as it does once when its stream has begun."""
+    tab.add_init_script(
+        "window.swaps = 0; document.addEventListener('htmx:after:swap', () => { window.swaps += 1; });"
+    )
+    tab.goto(path)
+    until(lambda: tab.evaluate("window.swaps"), "the first drawing anew")
 
 
 def watch(tab: Page, wrong: list[str]) -> None:

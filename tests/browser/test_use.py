@@ -9,12 +9,12 @@ from playwright.sync_api import Page, Route, expect
 
 from taskhub import db
 from taskhub.queue import insight
-from tests.browser.conftest import Shop, watch, work
+from tests.browser.conftest import Shop, go, watch, work
 from tests.waiting import until
 
 
 def test_failed_jobs_are_retried_with_the_keyboard_alone(page: Page, shop: Shop) -> None:
-    page.goto("/jobs?q=state:failed queue:mail")
+    go(page, "/jobs?q=state:failed queue:mail")
     expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
 
     page.get_by_label("Select all on this page").focus()
@@ -31,6 +31,30 @@ def test_failed_jobs_are_retried_with_the_keyboard_alone(page: Page, shop: Shop)
     assert statuses == {"todo"}
     [noted] = insight.audit(shop.hub, limit=1)
     assert (noted.action, noted.reason, noted.changed) == ("retry", "the shop is open again", 12)
+
+
+def test_a_box_that_has_the_focus_stays_under_the_hand(page: Page, shop: Shop) -> None:
+    redrawn: list[Route] = []
+
+    def hold_up(route: Route) -> None:
+        if route.request.headers.get("hx-request") == "true":
+            redrawn.append(route)
+        else:
+            route.continue_()
+
+    page.route(re.compile("/jobs"), hold_up)
+    page.goto("/jobs?q=queue:mail")
+    until(lambda: page.evaluate("1") and redrawn, "the page's question for its new part")
+    boxes = page.locator("[data-select]")
+
+    page.get_by_label("Select all on this page").focus()
+    page.keyboard.down("Space")
+    redrawn.pop().continue_()
+    expect(page.get_by_text("held still while you select")).to_be_visible()
+    page.keyboard.up("Space")
+
+    assert boxes.count() > 1
+    expect(page.locator("[data-select]:checked")).to_have_count(boxes.count())
 
 
 def test_a_page_shows_a_change_without_being_touched_and_holds_still_when_asked(

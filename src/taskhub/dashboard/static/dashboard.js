@@ -14,8 +14,9 @@
   function frozen() {
     const part = live();
     if (!part) return true;
-    const choosing = "[data-select]:checked, dialog[open], [data-freeze]:focus-within, "
-      + "input:not([type=checkbox]):focus, textarea:focus, select:focus";
+    // A box that moves between a key's press and its release is never ticked.
+    const choosing = "[data-select]:checked, [data-select]:focus-visible, [data-select-all]:focus-visible, "
+      + "dialog[open], [data-freeze]:focus-within, input:not([type=checkbox]):focus, textarea:focus, select:focus";
     if (part.querySelector(choosing)) return true;
     const chosen = document.getSelection();
     return Boolean(chosen && !chosen.isCollapsed && part.contains(chosen.anchorNode));
@@ -46,6 +47,7 @@
       if (!held && !frozen()) return;
       event.preventDefault();
       stale = true;
+      setTimeout(refresh);
     });
     document.addEventListener("htmx:sse:error", () => { lost.hidden = false; });
     document.addEventListener("htmx:sse:after:connection", (event) => {
