@@ -361,3 +361,28 @@ def test_the_settings_name_another_way_in_for_listening(conninfo: str, hub: Hub)
 def test_a_listen_url_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(BadAddress, match="database must be PostgreSQL, got mysql"):
         listener(Settings(listen_url="mysql://x/y"), NOWHERE, lambda: None)
+
+
+def test_a_test_that_is_cancelled_at_its_end_leaves_no_connection_open(
+    conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[psycopg.AsyncConnection[Any]] = []
+
+    class Cancelled(psycopg.AsyncConnection[Any]):
+        async def execute(self, *given: Any, **options: Any) -> Any:
+            opened.append(self)
+            done = await super().execute(*given, **options)
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()  # takes effect where the task waits next
+            return done
+
+    monkeypatch.setattr(psycopg, "AsyncConnection", Cancelled)
+    # psycopg gives the loop a turn, also where it has nothing to wait for, after so long.
+    monkeypatch.setattr(psycopg.waiting, "MAX_BUSY_TIME", 0.0)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(Listener(conninfo, "taskhub", lambda: None)._send("a test"))
+
+    [connection] = opened
+    assert connection.closed

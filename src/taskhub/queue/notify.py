@@ -145,8 +145,12 @@ class Listener:
             raise Deaf
 
     async def _send(self, token: str) -> None:
-        async with await _connect(self._jobs_conninfo) as connection:
+        connection = await _connect(self._jobs_conninfo)
+        try:
             await connection.execute("SELECT pg_notify(%s, %s)", (self._channel, token))
+        finally:
+            # Not `async with`: that commits first, and cancelled there it closes nothing (3.3.9).
+            await connection.close()
 
     async def _hears(self, connection: psycopg.AsyncConnection[Any], token: bytes) -> bool:
         loop = asyncio.get_running_loop()
