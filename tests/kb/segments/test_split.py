@@ -62,18 +62,18 @@ def test_markdown_is_cut_at_its_headings() -> None:
 
 def test_text_without_any_border_ends_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     # The time for one endless word grows with the square of the block: 8 s of CPU for a whole one.
-    monkeypatch.setattr(sys.modules[split.__module__], "BLOCK_CHARACTERS", 20_000)
+    monkeypatch.setattr(sys.modules[split.__module__], "BLOCK_CHARACTERS", 10_000)
     for character in (".", "a", " ", "\n"):
         splitter = Splitter(500)
         waiting = []
         pieces: list[Piece] = []
         for _ in range(9):
-            pieces += splitter.feed(character * 5_000)
+            pieces += splitter.feed(character * 2_500)
             waiting.append(splitter.waiting)
         pieces += splitter.end()
         assert all(piece.tokens <= 500 for piece in pieces)
         # Nothing but the last piece, which is longer than prose has any, waits for more.
-        assert max(waiting) < 20_000
+        assert max(waiting) < 10_000
 
 
 def test_no_text_has_no_piece() -> None:
