@@ -102,6 +102,11 @@ def test_the_script_is_one_that_the_shell_understands(command: Run, shell: str) 
         (["stauts"], "did you mean stats or status?"),
         (["cron", "puase", "x"], "pause"),
         (["ls", "--quue", "mail"], "--queue"),
+        (
+            ["ls", "--json"],
+            "no such option '--json', it is `-o json` here; see `taskhub ls --help`",
+        ),
+        (["--dsn", "postgresql://x/y", "ls"], "it is `--database-url` here"),
         (["ls", "-q", "mial"], "no queue 'mial' is known; did you mean mail?"),
         (["retry-failed", "--task", "sned"], "no task 'sned' is known; did you mean send?"),
     ],

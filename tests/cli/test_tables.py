@@ -132,6 +132,18 @@ def test_a_terminal_that_knows_no_escapes_gets_none(terminal: Open, filled: str)
         assert ESCAPE not in shown
 
 
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}], ids=str)
+def test_the_demo_has_bars_where_they_are_wanted(
+    terminal: Open, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "fire.txt").write_text("The fire extinguisher hangs behind the door.")
+    seen = terminal("demo", "some", "--question", "Where is the extinguisher?", **variables)
+
+    seen.shows("2. ")  # the rest of the demo is not about bars
+    assert (ESCAPE in seen.shown) == (not variables)
+
+
 def test_colours_are_for_terminals_that_want_them(
     terminal: Open, command: Run, filled: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -31,8 +32,10 @@ def demo(asked: Asked, folder: Path | None, questions: tuple[str, ...]) -> None:
     from taskhub.demo.screen import Screen
     from taskhub.demo.stage import DemoBroken
 
+    # A project's own hub need not have the tasks that are shown here.
+    asked.app = app.BUILT_IN
     hub, _ = asked.hub(embedded=True)
-    screen = Screen()
+    screen = Screen(colors=asked.colors(sys.stdout))
     if left_out := getattr(hub, "left_out", ()):
         raise Failed("; ".join(left_out))
     screen.line(f"{app.BUILT_IN} on {hub.url.render_as_string()}")

@@ -27,6 +27,15 @@ _MISSING = frozenset({"42P01", "42703", "42883", "3F000", "42704"})
 _UNREACHABLE = ("08", "28", "3D", "53", "57P")
 
 
+# What other command lines call it, and click would guess wrong.
+_ELSEWHERE = {
+    "--json": "-o json",
+    "--format": "-o",
+    "--dsn": "--database-url",
+    "--no-color": "--color never",
+}
+
+
 class Refused(Exception):
     """A change was not made, because nobody confirmed it."""
 
@@ -50,7 +59,7 @@ def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one ki
         return INTERRUPTED, "interrupted"
     if isinstance(error, click.UsageError):
         place = error.ctx.command_path if error.ctx is not None else "taskhub"
-        text = error.format_message().rstrip(".")
+        text = _instead(error) or error.format_message().rstrip(".")
         return USAGE, f"{text[:1].lower()}{text[1:]}; see `{place} --help`"
     if isinstance(error, click.ClickException):
         return error.exit_code, error.format_message()
@@ -74,6 +83,12 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((Refused, CronInUse, WorkerLives), REFUSED),
     ((Failed, ExtraMissing, NoAddress, UnknownCron, UnknownJob, UnknownWorker), FAILED),
 )
+
+
+def _instead(error: click.UsageError) -> str:
+    if not isinstance(error, click.NoSuchOption) or error.option_name not in _ELSEWHERE:
+        return ""
+    return f"no such option {error.option_name!r}, it is `{_ELSEWHERE[error.option_name]}` here"
 
 
 def _database(error: psycopg.Error) -> tuple[int, str]:

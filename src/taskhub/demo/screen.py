@@ -1,5 +1,6 @@
 """What the demo shows: bars on a terminal, plain lines in a pipe."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,11 +32,13 @@ class Bar:
 
 
 class Screen:
-    """The demo's standard output."""
+    """The demo's standard output; without `colors` no escapes, with None as rich finds right."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, colors: bool | None = None) -> None:
         # A pipe has no width of its own; long lines must stay whole for whoever greps them.
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(
+            highlight=False, soft_wrap=True, force_terminal=colors, no_color=colors is False
+        )
 
     def heading(self, number: int, text: str) -> None:
         """The title of a chapter."""
@@ -56,7 +59,7 @@ class Screen:
     @contextmanager
     def bar(self, what: str) -> Iterator[Bar]:
         """A progress bar for as long as the block lasts."""
-        if not self._console.is_terminal:
+        if not (self._console.is_terminal and sys.stdout.isatty()):
             yield Bar(self, what, None)
             return
         columns = (

@@ -107,4 +107,5 @@ def environment(hub: Hub) -> dict[str, str]:
 
 
 def _taskhub(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "taskhub", *arguments]
+    # Where a project names an app of its own, too.
+    return [sys.executable, "-m", "taskhub", *arguments, "--app", "taskhub.app:hub"]
