@@ -1,5 +1,6 @@
 """Whether every screen and listing answers at once beside a million jobs that wait and a million that ran."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,22 +8,25 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import httpx
 import psycopg
 from _report import Report, options, progress
 from _server import server
 from _side_taskhub import prepare
 
-from taskhub import Hub
+from taskhub import Hub, dashboard
 from taskhub.queue import actions, insight, minutes
 from taskhub.queue.filter_text import parse
 from taskhub.settings import Settings
+from taskhub.system import statistics
 
 METHOD = """\
 A database of --jobs waiting jobs, as many that succeeded within the last six hours and a hundredth of them
 that failed in forty ways, of 20 tasks in 5 queues, written through the real tables and their triggers, then
 vacuumed and its minutes added up. Each question is asked --pairs times after one that warms caches and plans,
 one after the other, as the screens and the command line ask it: on pooled connections, read-only, with a
-statement_timeout. The figure is the 95th percentile."""
+statement_timeout. The pages are those of the dashboard as an ASGI application of an administrator, whole, in
+this process: questions, template and all but the socket. The figure is the 95th percentile."""
 
 BAR_SECONDS = 0.1
 CHUNK = 50_000
@@ -117,6 +121,43 @@ def questions(hub: Hub) -> dict[str, Callable[[], Any]]:
     return asked
 
 
+class Visitor:
+    """An administrator before the dashboard."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._app = dashboard.create(hub, anonymous="admin")
+        self._runner = asyncio.Runner()
+        transport = httpx.ASGITransport(self._app)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+    def ask(self, path: str) -> None:
+        """One page, whole."""
+        answer = self._runner.run(self._client.get(path))
+        if answer.status_code != 200:
+            raise SystemExit(f"{path} answered {answer.status_code}: {answer.text[:500]}")
+
+    def pages(self, job_id: int) -> dict[str, Callable[[], Any]]:
+        """Every page that needs no more than an address, and those of a job, a queue and a task."""
+        house = self._app.state.house
+        paths = [
+            route.path
+            for route in house.routes
+            if route.method == "GET" and route.title and "{" not in route.path
+        ]
+        paths = [p for p in paths if not p.endswith("/show") and p != "/login"]
+        paths += [
+            f"/jobs/{job_id}", "/jobs?q=state:failed", "/jobs?q=state:succeeded", "/jobs/bulk?q=state:failed",
+            "/queues/show?name=queue_3", "/tasks/show?name=task_3",
+        ]  # fmt: skip
+        return {f"page {path}": partial(self.ask, path) for path in paths}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+        self._app.state.house.reader.close()
+
+
 def main() -> None:
     """Fill, ask, judge."""
     asked = options(__doc__ or "", jobs=1_000_000, pairs=30, keep=0)
@@ -128,7 +169,12 @@ def main() -> None:
         began = time.monotonic()
         minutes.add_up(hub)
         report.note("an hour of minutes added up, by a worker", f"{time.monotonic() - began:.2f} s")
-        for name, ask in questions(hub).items():
+        began = time.monotonic()
+        hours = statistics.roll_up(hub)
+        report.note(f"{hours} hours rolled up, by a job", f"{time.monotonic() - began:.2f} s")
+        visitor = Visitor(hub)
+        [failed] = insight.jobs(hub, parse("state:failed"), limit=1)
+        for name, ask in {**questions(hub), **visitor.pages(failed.id)}.items():
             ask()
             took = []
             for _ in range(asked.pairs):
@@ -138,6 +184,7 @@ def main() -> None:
             p95 = sorted(took)[max(0, round(0.95 * len(took)) - 1)]
             progress(f"{name}: {p95 * 1000:.0f} ms")
             report.at_most(name, f"{p95 * 1000:.0f} ms", p95 * 1000, BAR_SECONDS * 1000, " ms")
+        visitor.close()
         hub.close()
         if asked.keep:
             progress(f"kept until Enter: {url}")
