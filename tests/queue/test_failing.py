@@ -95,6 +95,24 @@ def test_jobs_whose_workers_were_lost_with_them_are_a_group_of_their_task(
     assert {group.filter.tasks for group in found.groups} == {("bill",), ("refund",), ("send",)}
 
 
+def test_what_killed_its_workers_is_a_group_by_which_only_it_is_found(
+    hub: Hub, failed: list[int]
+) -> None:
+    deadly = hub.tasks["bill"].defer().id
+    change(
+        hub,
+        "UPDATE taskhub.procrastinate_jobs SET status = 'doing', claim = 1, lost = 4, worker_id = 4711 "
+        "WHERE id = %s",
+        deadly,
+    )
+    hub.write("rescue_jobs", lease_seconds=0.0, worker_ids=None, what="no heartbeat")
+
+    [group] = [g for g in insight.failures(hub).groups if g.error_class == "WorkerLost"]
+
+    assert group.fingerprint is not None
+    assert [job.id for job in insight.jobs(hub, group.filter)] == [deadly]
+
+
 def test_looking_ends_and_the_answer_says_so(
     hub: Hub, failed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,12 +92,14 @@ WITH RECURSIVE holders AS (
 ), noted AS (
     INSERT INTO {schema}.attempts (
         job_id, claim, attempt, outcome, queue_name, task_name, worker_id, started_at,
-        error_class, error_message
+        error_class, error_message, fingerprint
     )
     SELECT
         rescued.id, rescued.claim, rescued.attempts + 1, 'lost', rescued.queue_name,
         rescued.task_name, rescued.worker_id, rescued.started_at, 'WorkerLost',
-        format('%%s; lost %%s of 5 times', %(what)s::text, rescued.lost)
+        format('%%s; lost %%s of 5 times', %(what)s::text, rescued.lost),
+        -- Nobody saw where it was: what kills its worker is told apart by task.
+        left(md5('WorkerLost ' || rescued.task_name), 16)
     FROM rescued
 ), freed AS (
     INSERT INTO {schema}.lock_notes (lock)
