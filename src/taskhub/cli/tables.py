@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.segment import Segment
+from rich.padding import Padding
 from rich.style import Style
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -22,19 +22,11 @@ TEXT_CELLS = 24
 _TITLE = Style(bold=True)
 
 
-class _Cell(NamedTuple):
-    text: str
-    width: int
-    style: Style | None = None
-    right: bool = False
-
-
 class Fitted:
     """Rows in the widest of three layouts that the terminal holds.
 
     Side by side; with the texts of a row below it; or one value a line. Which one is decided when
-    it is drawn, so that a window may change its size. Drawn without rich's own tables: those take a
-    millisecond and more a row.
+    it is drawn, so that a window may change its size. rich draws each of them; it cannot choose.
 
     Attributes:
         numbers: the columns that stand at the right and are not folded.
@@ -62,16 +54,16 @@ class Fitted:
         names = [n for n in every if n not in self.texts]
         room = options.max_width
         if (widths := self._widths(every, room)) is not None:
-            yield from self._grid(console, widths, [], room)
+            yield from self._grid(widths, [])
         elif not self._rows:
             yield Text((" " * GAP).join(self._titles), style=_TITLE)
         elif (widths := self._widths(names, room)) is not None:
-            yield from self._grid(console, widths, sorted(self.texts), room)
+            yield from self._grid(widths, sorted(self.texts))
         else:
             for number, row in enumerate(self._rows):
                 if number:
-                    yield Segment.line()
-                yield from self._named(console, row, every, room, 0)
+                    yield Text()
+                yield self._named(row, every)
 
     def _widths(self, columns: Sequence[int], room: int) -> dict[int, int] | None:
         """How wide each of these columns is; None where they have no room."""
@@ -91,52 +83,41 @@ class Fitted:
             widths[max(foldable, key=lambda n: (n in self.texts, widths[n]))] -= 1
         return widths
 
-    def _grid(
-        self, console: Console, widths: Mapping[int, int], below: Sequence[int], room: int
-    ) -> Iterator[Segment]:
+    def _grid(self, widths: Mapping[int, int], below: Sequence[int]) -> Iterator[Table | Padding]:
         """The columns that have a width side by side, those of `below` beneath each row."""
-        titles = [
-            _Cell(self._titles[n], width, _TITLE, n in self.numbers) for n, width in widths.items()
-        ]
-        yield from _lines(console, titles)
+        table = self._table(widths, titled=True)
         for row in self._rows:
-            yield from _lines(console, [self._cell(row, n, width) for n, width in widths.items()])
-            yield from self._named(console, row, below, room - INDENT, INDENT)
+            table.add_row(*[self._text(row, n) for n in widths])
+            if below:
+                yield table
+                yield Padding(self._named(row, below), (0, 0, 0, INDENT))
+                table = self._table(widths, titled=False)
+        if not below:
+            yield table
 
-    def _named(
-        self, console: Console, row: Sequence[str], columns: Sequence[int], room: int, indent: int
-    ) -> Iterator[Segment]:
+    def _table(self, widths: Mapping[int, int], *, titled: bool) -> Table:
+        columns = [
+            Column(
+                Text(self._titles[n]),
+                width=width,
+                justify="right" if n in self.numbers else "left",
+                overflow="fold",
+            )
+            for n, width in widths.items()
+        ]
+        return Table(
+            *columns, box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=titled,
+            header_style=_TITLE,
+        )  # fmt: skip
+
+    def _named(self, row: Sequence[str], columns: Sequence[int]) -> Table:
         """Those of a row's values that there are, one below the other, each with its title before it."""
-        there = [n for n in columns if row[n]]
-        title = max((cell_len(self._titles[n]) for n in there), default=0)
-        for n in there:
-            named = _Cell(self._titles[n], title, _TITLE)
-            value = self._cell(row, n, max(room - title - GAP, 1))._replace(right=False)
-            yield from _lines(console, [named, value], indent)
+        grid = Table.grid(Column(no_wrap=True, style=_TITLE), Column(overflow="fold"))
+        grid.padding = (0, GAP, 0, 0)
+        for n in columns:
+            if row[n]:
+                grid.add_row(Text(self._titles[n]), self._text(row, n))
+        return grid
 
-    def _cell(self, row: Sequence[str], n: int, width: int) -> _Cell:
-        return _Cell(row[n], width, self._styles.get(row[n]), n in self.numbers)
-
-
-def _lines(console: Console, cells: Sequence[_Cell], indent: int = 0) -> Iterator[Segment]:
-    folded = [_folded(console, cell.text, cell.width) for cell in cells]
-    for parts in zip_longest(*folded, fillvalue=""):
-        blanks = indent
-        for part, cell in zip(parts, cells, strict=True):
-            free = cell.width - cell_len(part)
-            before, after = (free, 0) if cell.right else (0, free)
-            if part:
-                yield Segment(" " * (blanks + before))
-                yield Segment(part, cell.style)
-                blanks = 0
-            else:
-                blanks += before
-            blanks += after + GAP
-        yield Segment.line()
-
-
-def _folded(console: Console, text: str, width: int) -> list[str]:
-    if cell_len(text) <= width:
-        return [text]
-    lines = Text(text).wrap(console, width, overflow="fold")
-    return [line.plain.rstrip() for line in lines]
+    def _text(self, row: Sequence[str], n: int) -> Text:
+        return Text(row[n], style=self._styles.get(row[n], ""))
