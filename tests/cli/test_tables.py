@@ -1,7 +1,6 @@
 """Tables at terminals of several widths, with characters of two cells, and what a pipe gets of them."""
 
 import re
-import time
 import unicodedata
 from pathlib import Path
 
@@ -202,22 +201,3 @@ def test_whatever_stands_in_a_table_is_there_in_whatever_width(
         for text in texts:
             for character in set(text) - {" "}:
                 assert shown.count(character) >= text.count(character)
-
-
-def test_ten_thousand_rows_are_drawn_in_seconds() -> None:
-    rows = [(str(n), "send", "the provider is down " * 3) for n in range(10_000)]
-    began = time.process_time()
-    for columns in WIDTHS:
-        console = Console(width=columns)
-        with console.capture():
-            console.print(
-                Fitted(
-                    ("id", "task", "why"),
-                    rows,
-                    numbers=frozenset({0}),
-                    texts=frozenset({2}),
-                    styles={},
-                )
-            )
-
-    assert time.process_time() - began < 20
