@@ -108,7 +108,7 @@ def test_ctrl_c_is_130(terminal: Open) -> None:
 
 
 def test_the_page_has_all_codes_and_each_has_a_command_here() -> None:
-    [told] = re.findall(r"Exit codes: (.*?)\. `", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    [told] = re.findall(r"Exit codes: (.*?)\.\s`", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
     documented = [
         int(number) for number in re.findall(r"(?:^|, )\s*(\d+)\s", told.replace("\n", " "))
@@ -117,3 +117,16 @@ def test_the_page_has_all_codes_and_each_has_a_command_here() -> None:
     assert tuple(documented) == CODES
     shown_here = {case[0] for case in CASES} | {errors.SCHEMA, errors.INTERRUPTED}
     assert shown_here == set(CODES)
+
+
+def test_an_app_without_the_knowledge_base_is_told_where_its_tasks_are_needed(
+    command: Run, process: Run
+) -> None:
+    command("dataset", "create", "house", "-A", "taskhub.app:hub")
+
+    # In a process of its own: in this one the knowledge base has found a hub.
+    ended = process("dataset", "clean", "house", "--yes")
+
+    assert ended.returncode == errors.APP, ended.stderr
+    assert "belongs to no hub yet" in ended.stderr
+    assert "-v" not in ended.stderr

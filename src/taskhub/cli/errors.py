@@ -13,6 +13,7 @@ from taskhub.db import BadAddress, NoDatabase
 from taskhub.embedded import EmbeddedFailed, NoEmbeddedPostgres
 from taskhub.migrations import SchemaBehind
 from taskhub.queue import BadArgument, CronInUse, UnknownCron, UnknownJob
+from taskhub.queue.task import NoHub
 from taskhub.queue.worker_actions import UnknownWorker, WorkerLives
 from taskhub.settings import BadSetting
 from taskhub.settings.masking import masked
@@ -79,6 +80,7 @@ def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one ki
 _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((BadSetting, BadArgument, BadAddress), USAGE),
     ((NoDatabase, NoEmbeddedPostgres, EmbeddedFailed), DATABASE),
+    ((NoHub,), APP),
     ((SchemaBehind,), SCHEMA),
     ((Refused, CronInUse, WorkerLives), REFUSED),
     ((Failed, ExtraMissing, NoAddress, UnknownCron, UnknownJob, UnknownWorker), FAILED),

@@ -38,6 +38,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class NoHub(RuntimeError):
+    """A task of a blueprint that no hub has taken was to be deferred."""
+
+
 # Two tasks are never equal, and a task stands in sets and dicts: identity is all there is to it.
 @dataclass(frozen=True, eq=False)
 class Task(Generic[P, R]):
@@ -163,12 +167,10 @@ class Task(Generic[P, R]):
         """The hub it was declared on, or whose `add` took its blueprint.
 
         Raises:
-            RuntimeError: none has.
+            NoHub: none has.
         """
         if not self._home:
-            raise RuntimeError(
-                f"task {self.name!r} belongs to no hub yet; call hub.add(blueprint) first"
-            )
+            raise NoHub(f"task {self.name!r} belongs to no hub yet; call hub.add(blueprint) first")
         return self._home[0]
 
     @property
