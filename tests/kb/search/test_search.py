@@ -11,14 +11,16 @@ from taskhub.kb.datasets.models import Dataset, Technique
 from taskhub.kb.documents.models import Document, DocumentState
 from taskhub.kb.search import Mode, SearchTimeout, scope, search
 from taskhub.kb.segments.models import Segment, SegmentState
+from taskhub.kb.vectors import indexed
 from taskhub.kb.vectors.embedders import HashEmbedder
 from taskhub.kb.vectors.failures import EndpointBusy, EndpointFailed
 from taskhub.kb.vectors.models import Embedding
 from taskhub.kb.vectors.store import store
 from tests.kb.makers import make_dataset, make_indexed
 
-# Whether each segment is looked at, or the indexes are asked: the answer must be the same.
-WAYS = pytest.mark.parametrize("by_index", [False, True], ids=["each", "index"], indirect=True)
+# Whether each findable segment is looked at, each vector of the datasets, or the index is asked: the
+# answer must be the same.
+WAYS = pytest.mark.parametrize("way", ["each", "dataset", "index"], indirect=True)
 
 OTTERS = "Otters swim in the river and eat fish."
 BADGERS = "Badgers dig setts under the old oak."
@@ -26,12 +28,13 @@ CHINESE = "水獭在河里游泳，吃鱼。"
 
 
 @pytest.fixture
-def by_index(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """With True no scope is small."""
-    if request.param:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it is "each", no scope is small; with "index" no dataset is, either."""
+    if request.param != "each":
         monkeypatch.setattr(scope, "SMALL", -1)
         monkeypatch.setattr(scope, "SMALL_OF_DOCUMENTS", -1)
-    return bool(request.param)
+    if request.param == "index":
+        monkeypatch.setattr(indexed, "COMPARED_NUMBERS", -1)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -118,7 +121,7 @@ HOSTILE = [
 
 
 @WAYS
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("question", HOSTILE, ids=lambda question: ascii(question[:20]))
 def test_no_question_is_an_error_of_the_query_language(
     session: Session, dataset: Dataset, question: str
@@ -133,7 +136,7 @@ def test_no_question_is_an_error_of_the_query_language(
 
 
 @WAYS
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_only_what_is_enabled_completed_and_not_archived_is_found(
     session: Session, dataset: Dataset, mode: Mode
@@ -187,7 +190,7 @@ def count_vectors(session: Session, dataset: Dataset) -> int:
 
 
 @WAYS
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("most_documents", [0, 100], ids=["by metadata", "by ids"])
 def test_a_search_can_be_narrowed_to_what_is_said_of_documents(
@@ -232,7 +235,7 @@ def test_a_tenant_finds_nothing_in_the_datasets_of_another(
 
 @WAYS
 @pytest.mark.parametrize("mode", list(Mode))
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 def test_many_pages_hold_what_one_large_page_holds(
     session: Session, dataset: Dataset, mode: Mode
 ) -> None:
@@ -273,7 +276,7 @@ def test_pages_follow_each_other_without_a_gap(
 
 
 @WAYS
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_one_passage_is_found_behind_many_that_are_switched_off(
     session: Session, dataset: Dataset, mode: Mode
@@ -307,7 +310,7 @@ def test_what_the_caller_has_not_flushed_counts_and_stays(
 
 
 @WAYS
-@pytest.mark.usefixtures("by_index")
+@pytest.mark.usefixtures("way")
 def test_a_search_leaves_no_option_and_no_row_behind(session: Session, dataset: Dataset) -> None:
     make_indexed(session, dataset, OTTERS)
     options = select(

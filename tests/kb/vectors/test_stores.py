@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from taskhub.kb.datasets.models import Dataset
 from taskhub.kb.segments.models import Segment
-from taskhub.kb.vectors import exact
+from taskhub.kb.vectors import exact, indexed
 from taskhub.kb.vectors.binary import Vector
 from taskhub.kb.vectors.exact import ExactStore
 from taskhub.kb.vectors.indexed import IndexedStore
@@ -19,11 +19,13 @@ from tests.kb.makers import make_dataset, make_indexed
 MODEL = "of the test"
 
 
-@pytest.fixture(params=["pgvector", "exact"])
-def store(request: pytest.FixtureRequest) -> Store:
+@pytest.fixture(params=["pgvector", "pgvector, compared", "exact"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
     if request.param == "exact":
         return ExactStore()
     request.getfixturevalue("pgvector")
+    if request.param == "pgvector":  # through its index, however few there are
+        monkeypatch.setattr(indexed, "COMPARED_NUMBERS", -1)
     return IndexedStore()
 
 

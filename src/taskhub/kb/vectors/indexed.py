@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Select, Table, delete, func, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from taskhub.kb.vectors.binary import Vector, bigint, copy_rows, half, integer, single
@@ -15,6 +25,11 @@ from taskhub.kb.vectors.rows import UnknownWidth, VectorRow
 # at 100 and 0.99 at 128, for 0.1 ms more (2026-11). The index allows 1,000.
 SIGHT = 128
 MOST_SIGHT = 1_000
+
+# Datasets with so many numbers in their vectors, 20,000 of width 512, are compared one by one, in up to
+# 40 ms. Of the index they are a part so small that it gives up before it has met their nearest: of
+# 100,000 made-up vectors recall@10 was 0.83 in a dataset of 15 %, 0.72 of 10 %, 0.58 of 5 % (2026-12).
+COMPARED_NUMBERS = 20_000 * 512
 
 COLUMNS = ("segment_id", "part", "model", "dataset_id", "vector")
 
@@ -58,13 +73,14 @@ class IndexedStore:
         segment_ids: Select[Any] | None = None,
         values: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[tuple[int, float]]:
-        """Through the index, or past it where `segment_ids` leaves few."""
+        """Through the index, or past it where the datasets or `segment_ids` leave few."""
         table = _table(len(vector))
         distance = table.c.vector.cosine_distance(vector.tolist())
-        query = select(table.c.segment_id, distance.label("distance")).where(
-            table.c.dataset_id.in_(list(dataset_ids)), table.c.model == model
-        )
-        if segment_ids is None:
+        own = table.c.dataset_id.in_(list(dataset_ids)), table.c.model == model
+        query = select(table.c.segment_id, distance.label("distance")).where(*own)
+        if segment_ids is not None:
+            query = query.where(table.c.segment_id.in_(segment_ids))
+        if segment_ids is None and _are_many(session, table, own, len(vector)):
             # Without it the index gives its nearest 40 and the filters may leave none of them.
             session.execute(
                 select(
@@ -75,7 +91,6 @@ class IndexedStore:
             query = query.order_by(distance)
         else:
             # With + 0 no index fits, and all of the few are compared. Equal ones have one order.
-            query = query.where(table.c.segment_id.in_(segment_ids))
             query = query.order_by(distance + 0, table.c.segment_id)
         rows = session.execute(query.limit(limit), dict(values))
         return [(row.segment_id, float(row.distance)) for row in rows]
@@ -129,6 +144,14 @@ def _table(width: int) -> Table:
         known = ", ".join(map(str, INDEXED))
         raise UnknownWidth(f"vectors must have a width of {known}, got {width}")
     return INDEXED[width]
+
+
+def _are_many(
+    session: Session, table: Table, own: Sequence[ColumnElement[bool]], width: int
+) -> bool:
+    most = COMPARED_NUMBERS // width
+    some = select(literal(1)).select_from(table).where(*own).limit(most + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) > most
 
 
 def _sight(limit: int) -> int:

@@ -48,8 +48,8 @@ class Store(Protocol):
         """(segment id, cosine distance) of the nearest parts, the nearest first.
 
         `segment_ids` names the only segments that may be answered, with the `values` of its
-        parameters; then every one is looked at. Otherwise options of the index are set for the rest of
-        the caller's transaction.
+        parameters; then every one is looked at. Otherwise options of an index may be set for the rest
+        of the caller's transaction.
         """
         ...
 
