@@ -169,7 +169,10 @@ class Child:
             seconds, is_throttled = json.loads(body)
             ticket.fail(Throttled(seconds) if is_throttled else Snooze(seconds))
         else:
-            ticket.fail(_failed(json.loads(body)))
+            told = json.loads(body)
+            # A child that asked knows it before its worker hears of it.
+            ticket.context.cancelled = ticket.context.cancelled or told["knows_of_request"]
+            ticket.fail(_failed(told))
         self._on_free(self)
 
     def _end_ticket(self) -> Ticket | None:

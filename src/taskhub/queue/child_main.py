@@ -246,8 +246,13 @@ class Child:
         when = None if again is None else asdict(again)
         if when is not None and when["at"] is not None:
             when["at"] = when["at"].isoformat()
-        hidden = context.hidden if (context := running.get()) is not None else ()
-        told = {"failure": asdict(describe(error, hidden)), "again": when}
+        context = running.get()
+        hidden = context.hidden if context is not None else ()
+        told = {
+            "failure": asdict(describe(error, hidden)),
+            "again": when,
+            "knows_of_request": context is not None and context.knows_of_request,
+        }
         return frames.pack(frames.FAILED, frames.as_json(told))
 
 

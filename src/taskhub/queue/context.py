@@ -33,6 +33,7 @@ class Context:
         claim: +1 each time a worker takes the job; never used twice.
         cancelled: whether somebody asked that this job stop; a task that works long looks now and
             then.
+        knows_of_request: whether the task has found the request to stop by asking for it.
         has_reported: whether the task has said how far it is.
         traceparent: the span that this attempt is, as W3C writes it; None: nobody traces it.
         hidden: what of the job's secrets must not be seen in its log and its errors.
@@ -47,6 +48,7 @@ class Context:
     worker_id: int
     hub_id: str
     cancelled: bool = False
+    knows_of_request: bool = False
     has_reported: bool = False
     is_settled: bool = False
     traceparent: str | None = None
@@ -118,6 +120,19 @@ class Context:
         """
         connection = session.connection() if isinstance(session, Session) else session
         check_claim(connection, self)
+
+    def is_asked_to_stop(self, session: Session | Connection) -> bool:
+        """Whether somebody asked that this job stop, as the caller's transaction sees it.
+
+        `cancelled` hears of it within two seconds, or by this. A job that hands its work on to another
+        one would be over by then, and the request with it: ask here before you commit.
+        """
+        connection = session.connection() if isinstance(session, Session) else session
+        query = sql.load("is_asked_to_stop", self.hub.settings.schema)
+        told = {"job_id": self.job_id, "claim": self.claim}
+        if connection.exec_driver_sql(query, told).scalar_one():
+            self.cancelled = self.knows_of_request = True
+        return self.knows_of_request
 
 
 def check_claim(connection: Connection, context: Context) -> None:

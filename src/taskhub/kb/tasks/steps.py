@@ -13,6 +13,7 @@ from taskhub.queue import Context, Fail, Throttled
 
 # What an endpoint is left alone for when it says 429 and no time.
 BUSY_SECONDS = 5.0
+STOPPED = "stopped between two batches, as somebody or the end of the worker asked"
 
 
 class Paused(Exception):
@@ -34,12 +35,15 @@ def step(ctx: Context, document_id: int) -> Iterator[tuple[Session, Document]]:
         if document.state is DocumentState.PAUSED:
             raise Paused
         yield session, document
+        # A job that hands the document on is over before it hears of a request to stop.
+        if ctx.is_asked_to_stop(session):
+            raise Fail(STOPPED)
 
 
 def stop_if_asked(ctx: Context) -> None:
     """For the long ways between two steps, in which nothing is written."""
     if ctx.cancelled:
-        raise Fail("stopped between two batches, as somebody or the end of the worker asked")
+        raise Fail(STOPPED)
 
 
 @contextmanager
