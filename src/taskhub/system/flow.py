@@ -20,12 +20,14 @@ def growing_backlog(reader: Reader) -> list[Finding]:
     """Queues to which more comes than goes, and whose ready jobs need longer than they should."""
     settings = reader.settings
     found = []
+    ready = {q.queue: q.ready for q in reader.queues}
     for flow in insight.flows(reader.hub, WINDOW):
+        waiting = ready.get(flow.queue, 0)
         grows = flow.came > flow.went * (1 + GROWTH_SHARE)
-        if flow.ready < settings.alert_backlog_jobs or not grows:
+        if waiting < settings.alert_backlog_jobs or not grows:
             continue
         seconds = WINDOW.total_seconds()
-        left = flow.ready / (flow.went / seconds) if flow.went else None
+        left = waiting / (flow.went / seconds) if flow.went else None
         if left is not None and left < settings.alert_backlog_eta_seconds:
             continue
         pace = (
@@ -38,7 +40,7 @@ def growing_backlog(reader: Reader) -> list[Finding]:
             Finding(
                 about=flow.queue,
                 text=f"queue {flow.queue!r} grows: {flow.came / minutes:.0f} jobs a minute come and "
-                f"{flow.went / minutes:.0f} go, {flow.ready} are ready; {pace}",
+                f"{flow.went / minutes:.0f} go, {waiting} are ready; {pace}",
                 remedy=f"more workers or slots for it; see `taskhub top` and `taskhub stats`, then "
                 f"`taskhub worker --queue {flow.queue}`",
             )
@@ -59,9 +61,7 @@ def stalled(reader: Reader) -> list[Finding]:
         for worker in insight.workers(reader.hub)
         if worker.state == "lost" and worker.running
     ]
-    moving = {
-        flow.queue for flow in insight.flows(reader.hub, timedelta(seconds=most)) if flow.went
-    }
+    moving = insight.moving(reader.hub, timedelta(seconds=most))
     paused = {limit.name for limit in reader.hub.limits() if limit.paused_at is not None}
     found += [
         Finding(

@@ -10,7 +10,7 @@ from taskhub.queue.insight.detail import job, why
 from taskhub.queue.insight.durations import tasks
 from taskhub.queue.insight.failing import failures
 from taskhub.queue.insight.fleet import overlaps, workers
-from taskhub.queue.insight.flow import flows, retries
+from taskhub.queue.insight.flow import flows, moving, retries
 from taskhub.queue.insight.listing import jobs, page, running
 from taskhub.queue.insight.overview import objective_seconds, overview
 from taskhub.queue.insight.totals import counts
@@ -27,6 +27,7 @@ __all__ = [
     "held_keys",
     "job",
     "jobs",
+    "moving",
     "objective_seconds",
     "overlaps",
     "overview",

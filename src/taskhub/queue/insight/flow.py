@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from taskhub.queue.hub import Hub
 
 MOST_LINES = 500
+# Of jobs that came lately so many are counted; a million that waits is not.
+MOST_CAME = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A queue's jobs within a time: how many came, how many ended, and how many are ready now."""
+    """A queue's jobs within a time: how many came, and how many ended."""
 
     queue: str
-    ready: int
     came: int
     went: int
 
@@ -34,8 +35,14 @@ class Retries:
 
 
 def flows(hub: Hub, within: timedelta, *, limit: int = MOST_LINES) -> list[Flow]:
-    """What came and went in each queue, by name; counts the jobs table and the runs of that time."""
-    return [Flow(**row) for row in _rows(hub, "count_flow", within, limit)]
+    """What came and went in each queue, by name; reads the newest 200,000 jobs and the runs of that time."""
+    rows = _rows(hub, "count_flow", within, limit, most=MOST_CAME)
+    return [Flow(**row) for row in rows]
+
+
+def moving(hub: Hub, within: timedelta, *, limit: int = MOST_LINES) -> set[str]:
+    """The queues in which a job ended within this time; reads the runs of that time."""
+    return {row["queue"] for row in _rows(hub, "moving_queues", within, limit)}
 
 
 def retries(hub: Hub, within: timedelta, *, limit: int = MOST_LINES) -> list[Retries]:
@@ -43,7 +50,8 @@ def retries(hub: Hub, within: timedelta, *, limit: int = MOST_LINES) -> list[Ret
     return [Retries(**row) for row in _rows(hub, "count_retries", within, limit)]
 
 
-def _rows(hub: Hub, statement: str, within: timedelta, limit: int) -> Any:
+def _rows(hub: Hub, statement: str, within: timedelta, limit: int, **more: int) -> Any:
+    asked = {"seconds": within.total_seconds(), "limit": limit, **more}
     with asking.moment(hub) as connection:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return asking.read(hub, connection, statement, seconds=within.total_seconds(), limit=limit)
+        return asking.read(hub, connection, statement, **asked)
