@@ -1,6 +1,7 @@
 """A backup is whole or is none, is proven by restoring it, and comes up paused."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -87,9 +88,8 @@ def test_what_a_backup_holds_is_what_a_scratch_database_holds_after_it(
     assert [(u.queue, u.task, u.jobs) for u in made.unfinished] == [("indexing", "index", 1)]
     assert {what.split()[0] for what, _, _ in told} == {"counting", "writing"}
     assert all(0 <= done < of for _, done, of in told)
-    names = _rows(
-        shop.hub.url, "SELECT datname FROM pg_database WHERE datname LIKE 'taskhub_verify%'"
-    )
+    mine = f"SELECT datname FROM pg_database WHERE datname LIKE 'taskhub_verify_{os.getpid()}_%'"
+    names = _rows(shop.hub.url, mine)
     assert names == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["shop.taskhub", "shop.taskhub.json"]
     assert target.stat().st_mode & 0o077 == 0

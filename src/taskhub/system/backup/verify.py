@@ -1,6 +1,7 @@
 """Prove a backup: restore it into a scratch database and compare every table with the manifest."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def _differences(
 @contextmanager
 def _scratch(server: URL) -> Iterator[tuple[URL, int]]:
     """The url of an empty database of its own, dropped at the end, and the server's version."""
-    name = f"taskhub_verify_{os.getpid()}"
+    name = f"taskhub_verify_{os.getpid()}_{secrets.token_hex(4)}"
     with contents.connect(db.conninfo(server)) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
