@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 500
 # Of jobs that came lately so many are counted; a million that waits is not.
-MOST_CAME = 200_000
+MOST_CAME = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Retries:
 
 
 def flows(hub: Hub, within: timedelta, *, limit: int = MOST_LINES) -> list[Flow]:
-    """What came and went in each queue, by name; reads the newest 200,000 jobs and the runs of that time."""
+    """What came and went in each queue, by name; reads the newest 100,000 jobs and the runs of that time."""
     rows = _rows(hub, "count_flow", within, limit, most=MOST_CAME)
     return [Flow(**row) for row in rows]
 
