@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]  # ships no types
@@ -68,16 +69,17 @@ def _run(report: Report, url: str, path: Path, seconds: float) -> None:
         dataset_id = create.create(
             session, ensure(session, "bench").id, "long", embedding_model="hash", rule=ProcessRule()
         ).id
-    worker = Worker(url, "hash")
-    document_id = documents.add_document(hub, dataset_id, path)
-    watch = Watch(hub, document_id, worker.pid)
-    watch.until(lambda stage: stage in ("parsing", "splitting") and watch.moved > 20, seconds)
-    early = watch.cancelled()
-    documents.index_again(hub, document_id, force=True)
-    watch.until(lambda stage: stage == "indexing" and watch.done > 2_000, seconds)
-    late_stage, late = watch.stage, watch.cancelled()
-    worker.end()
-    hub.close()
+    with ExitStack() as stack:
+        stack.callback(hub.close)
+        worker = Worker(url, "hash")
+        stack.callback(worker.end)  # also where it is not cancelled in time
+        document_id = documents.add_document(hub, dataset_id, path)
+        watch = Watch(hub, document_id, worker.pid)
+        watch.until(lambda stage: stage in ("parsing", "splitting") and watch.moved > 20, seconds)
+        early = watch.cancelled()
+        documents.index_again(hub, document_id, force=True)
+        watch.until(lambda stage: stage == "indexing" and watch.done > 2_000, seconds)
+        late_stage, late = watch.stage, watch.cancelled()
     report.note("text", f"{path.stat().st_size / 1e6:.0f} MB; the second cancel at `{late_stage}`")
     report.at_most("largest process", f"{watch.most_mb:.0f} MB", watch.most_mb, MOST_MB, " MB")
     report.holds("progress was seen to move", f"{watch.moved:,} times in {watch.seconds:.0f} s",
