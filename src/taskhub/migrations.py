@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,20 @@ class SchemaBehind(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a migration did: revisions before and after, and one line for each part left out."""
+    """What a migration did: revisions before and after, and one line for each part left out.
+
+    Attributes:
+        dropped: the tables that a downgrade dropped, with what they held.
+    """
 
     before: tuple[str, ...]
     after: tuple[str, ...]
     left_out: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+
+
+class _Undone(Exception):
+    """A dry run rolls back what it did."""
 
 
 def upgrade(engine: Engine, settings: Settings, *, queue_only: bool = False) -> Report:
@@ -56,23 +65,41 @@ def upgrade(engine: Engine, settings: Settings, *, queue_only: bool = False) -> 
     return Report(before, after, tuple(left_out))
 
 
-def downgrade(engine: Engine, settings: Settings, revision: str) -> Report:
+def downgrade(
+    engine: Engine, settings: Settings, revision: str, *, dry_run: bool = False
+) -> Report:
     """Go back to `revision` ("queue@base", "kb@base", "0001"): tables and what they hold are dropped.
 
     procrastinate's tables that were there before taskhub stay, with their jobs, as its version 3.10
-    has them.
+    has them. A dry run does the same and rolls back: for that moment it locks the tables.
     """
     from alembic import command
 
-    with engine.connect() as connection:
-        before = heads(connection, settings)
+    after: tuple[str, ...] = ()
+    with engine.connect() as connection, suppress(_Undone):
+        before, there = heads(connection, settings), _tables(connection, settings)
         connection.rollback()
         with _prepared(connection, settings):
             command.downgrade(_config(settings, connection), revision)
             after = heads(connection, settings)
+            gone = there - _tables(connection, settings)
             if not after:
                 connection.execute(text(f"DROP TABLE IF EXISTS {settings.schema}.{VERSION_TABLE}"))
-    return Report(before, after, ())
+            if dry_run:
+                raise _Undone
+    return Report(before, after, (), tuple(sorted(gone)))
+
+
+def _tables(connection: Connection, settings: Settings) -> set[str]:
+    """The tables of both schemas, without the partitions of others."""
+    query = """
+        SELECT n.nspname || '.' || c.relname
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = ANY(:schemas) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    """
+    schemas = [settings.schema, settings.kb_schema]
+    return set(connection.scalars(text(query), {"schemas": schemas}))
 
 
 def offline_sql(settings: Settings) -> str:

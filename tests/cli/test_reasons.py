@@ -83,3 +83,20 @@ def test_what_is_switched_or_encrypted_anew_is_in_the_audit_too(
         ("limits rm", "a try", None),
         ("secrets rotate", "a try", 0),
     ]
+
+
+def test_a_downgrade_that_is_tried_names_the_tables_and_keeps_them(command: Run) -> None:
+    command("dataset", "create", "handbook", "-A", "taskhub.app:hub")
+
+    tried = command("db", "downgrade", "kb@base", "--dry-run", "-o", "json")
+    refused = command("db", "downgrade", "kb@base")
+    kept = command("dataset", "ls", "-o", "ids", "-A", "taskhub.app:hub")
+    done = command("db", "downgrade", "kb@base", "--yes", "-o", "json")
+    gone = command("dataset", "ls", "-A", "taskhub.app:hub")
+
+    told = json.loads(tried.stdout)
+    assert {"taskhub_kb.documents", "taskhub_kb.datasets"} <= set(told["dropped"])
+    assert not [name for name in told["dropped"] if name.startswith("taskhub.")]
+    assert (refused.returncode, kept.stdout) == (9, "1\n")
+    assert json.loads(done.stdout) == {**told, "dry_run": False}
+    assert gone.returncode == 5

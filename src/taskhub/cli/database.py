@@ -70,17 +70,28 @@ def _lacking(hub: Hub) -> str | None:
     return lacking
 
 
-@db.command("downgrade", examples=("taskhub db downgrade kb@base --yes",))
+@db.command(
+    "downgrade",
+    examples=("taskhub db downgrade kb@base --dry-run", "taskhub db downgrade kb@base --yes"),
+)
 @click.argument("revision")
+@click.option("--dry-run", is_flag=True, help="Show which tables would go: do it and roll back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def downgrade(asked: Asked, revision: str, yes: bool) -> None:
+def downgrade(asked: Asked, revision: str, dry_run: bool, yes: bool) -> None:
     """Go back to a revision: tables, and all they hold, are dropped."""
     hub = _hub(asked)
-    confirm(f"drop what came after {revision}, with its data?", yes=yes)
-    report = migrations.downgrade(hub.engine, hub.settings, revision)
+    if not dry_run:
+        confirm(f"drop what came after {revision}, with its data?", yes=yes)
+    report = migrations.downgrade(hub.engine, hub.settings, revision, dry_run=dry_run)
     hub.close()
-    write_object(asked, {"before": list(report.before), "after": list(report.after)}, key="after")
+    told = {
+        "before": list(report.before),
+        "after": list(report.after),
+        "dropped": list(report.dropped),
+        "dry_run": dry_run,
+    }
+    write_object(asked, told, key="after")
 
 
 @db.command("url", examples=("taskhub db url",))
