@@ -29,10 +29,11 @@ DESCRIBE = Path(__file__).with_name("describe_schema.sql")
 def build(engine: Engine, version: str, schema: str = "public") -> None:
     """The schema of a version of procrastinate, from its own migrations."""
     last = VERSIONS[version]
-    with engine.begin() as connection:
-        _enter(connection, schema)
-        for path in sorted((SQL / "migrations").glob("*.sql")):
-            if path.name[: len(last)] <= last:
+    for path in sorted((SQL / "migrations").glob("*.sql")):
+        if path.name[: len(last)] <= last:
+            # One after the other: up to PostgreSQL 16 none may use an enum's value that it has added.
+            with engine.begin() as connection:
+                _enter(connection, schema)
                 _run(connection, path.read_text())
 
 

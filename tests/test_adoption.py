@@ -107,7 +107,7 @@ def test_adopting_keeps_every_job_and_every_periodic_tick(engine: Engine, versio
     report = migrations.upgrade(engine, PUBLIC)
 
     assert report.before == ()
-    assert report.left_out == () or "knowledge base" in report.left_out[0]
+    assert not [line for line in report.left_out if "procrastinate" in line]
     with engine.connect() as connection:
         assert migrations.behind(connection, PUBLIC) is None
     assert rows(engine) == before
