@@ -27,9 +27,10 @@ def test_alerts_fire_when_they_should_and_not_before() -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_understood_by_systemd(unit: Path, tmp_path: Path) -> None:
-    text = unit.read_text(encoding="utf-8").replace(
-        "/srv/taskhub/.venv/bin/taskhub", sys.executable
-    )
+    # Something that can be executed, by a path without a space: systemd ends a command there.
+    program = tmp_path / "taskhub"
+    program.symlink_to(sys.executable)
+    text = unit.read_text(encoding="utf-8").replace("/srv/taskhub/.venv/bin/taskhub", str(program))
     name = unit.name.replace("@.", "@mail.")
     (tmp_path / unit.name).write_text(text)
 
