@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from taskhub.kb.documents.state import Condition, document_states
-from taskhub.queue import actions, horizon, insight
+from taskhub.queue import horizon, insight
 from taskhub.queue.filters import JobFilter
 from taskhub.system.findings import Finding, Reader
 from taskhub.system.flow import (
@@ -209,8 +209,7 @@ def _missed(reader: Reader, name: str) -> Finding:
 def unsent_notices(reader: Reader) -> list[Finding]:
     """Notices that could not be sent for good; silent, as their notice would take the same way."""
     wanted = JobFilter(statuses=("failed",), tasks=(NOTICE_TASK,))
-    # Asked so, and not for a page of them: where there is none, every failed job would be fetched.
-    if not (found := actions.freeze(reader.hub, wanted, limit=1).samples):
+    if not (found := insight.jobs(reader.hub, wanted, limit=1)):
         return []
     return [
         Finding(

@@ -27,7 +27,10 @@ def of(hub: Hub, wanted: JobFilter) -> Candidates | None:
             return _asked(hub, "ids_by_argument", name=name, value=value)
     states = set(wanted.statuses)
     if states and states <= ENDED:
-        return _asked(hub, "ended_ids", statuses=list(states))
+        asked = wanted.parameters()
+        return _asked(
+            hub, "ended_ids", statuses=list(states), queues=asked["queues"], tasks=asked["tasks"]
+        )
     if states == {"succeeded"}:
         return _asked(hub, "succeeded_ids")
     if states == {"doing"}:

@@ -23,7 +23,7 @@ class FailureGroup:
     """Failed jobs with the same last error.
 
     Attributes:
-        fingerprint: None: no run of theirs told an error, their workers were lost with them.
+        fingerprint: None: no run that is kept told an error.
         failures: how many jobs; error_message and newest_job_id are of the one that failed last.
         first_at, newest_at: when the first and the last of them failed, within the time asked for.
         tasks, queues: all of theirs, by name.
@@ -74,7 +74,10 @@ def failures(
             since_seconds=since.total_seconds(), most=MOST_JOBS, limit=limit,
         )  # fmt: skip
         if not rows:
-            last = {"statuses": ["failed"], "before_id": _LAST_ID, "limit": MOST_JOBS}
+            last = {
+                "statuses": ["failed"], "queues": None, "tasks": None, "before_id": _LAST_ID,
+                "limit": MOST_JOBS,
+            }  # fmt: skip
             return Failures(
                 [], 0, 0, _searched(len(asking.read(hub, connection, "ended_ids", **last)))
             )

@@ -2,8 +2,7 @@
 --
 -- Of the newest failed jobs by id, no more than most are looked at, and of those the ones that failed
 -- since a time count. A job counts with the last error that it met, as in list_jobs, so that a filter
--- finds the jobs of a group. Those that nobody could ask for an error, as they were lost with their
--- worker, are one group a task. jobs and groups are of all groups, looked_at of all jobs, those from
+-- finds the jobs of a group. Those of which no run that is kept told an error are one group a task. jobs and groups are of all groups, looked_at of all jobs, those from
 -- before that time too. No row back: nothing that was looked at failed since then. Run it by_index.
 -- Index: jobs_ended, then the primary key of one partition of attempts.
 SELECT
