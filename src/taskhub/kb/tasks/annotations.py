@@ -4,7 +4,8 @@ from taskhub.kb.annotations import imports, index, reply, write
 from taskhub.kb.apps import create as apps
 from taskhub.kb.cleaning import kinds
 from taskhub.kb.tasks.blueprint import kb
-from taskhub.kb.tasks.removal import heed, remove
+from taskhub.kb.tasks.removal import remove
+from taskhub.kb.tasks.steps import stop_if_asked
 from taskhub.queue import Backoff, Context, Fail
 
 IMPORT_ROWS = 500
@@ -36,7 +37,7 @@ def batch_import_annotations(
         raise Fail(str(error)) from error
     taken = known.rows - known.waiting
     while True:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             batch = imports.import_batch(session, import_id, IMPORT_ROWS)
         taken += batch
@@ -139,7 +140,7 @@ def _indexed(ctx: Context, app_id: int, model: str) -> dict[str, int]:
     counts = {"indexed": 0, "left_out": 0}
     after_id: int | None = 0
     while after_id is not None:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             batch = index.index_batch(
                 session, app_id, model, after_id=after_id, limit=INDEX_ANNOTATIONS

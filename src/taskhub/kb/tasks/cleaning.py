@@ -8,7 +8,8 @@ from taskhub.accounts import tenants
 from taskhub.kb.cleaning import hide, history, kinds, orphans, unused
 from taskhub.kb.datasets import clean as datasets
 from taskhub.kb.tasks.blueprint import kb
-from taskhub.kb.tasks.removal import heed, remove
+from taskhub.kb.tasks.removal import remove
+from taskhub.kb.tasks.steps import stop_if_asked
 from taskhub.kb.vectors import cache
 from taskhub.queue import Backoff, Context, Fail, Hub, cancel_within
 
@@ -75,7 +76,7 @@ def _stop_jobs(session: Session, hub: Hub, document_ids: Sequence[int]) -> None:
 def _documents_removed(ctx: Context, document_ids: list[int]) -> dict[str, int]:
     ids = sorted(set(document_ids))
     for start in range(0, len(ids), HIDE_DOCUMENTS):
-        heed(ctx)
+        stop_if_asked(ctx)
         some = ids[start : start + HIDE_DOCUMENTS]
         with ctx.hub.transaction() as session:
             withdraw(session, ctx.hub, some)
@@ -128,7 +129,7 @@ def _dataset_hidden(ctx: Context, dataset_id: int) -> None:
         hide.hide_dataset(session, dataset_id)
     after_id = 0
     while True:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             ids = hide.hide_batch(session, dataset_id, after_id, HIDE_DOCUMENTS)
             _stop_jobs(session, ctx.hub, ids)
@@ -148,7 +149,7 @@ def clean_unused_datasets(ctx: Context, days: int | None = None) -> dict[str, in
     counts = {"datasets": 0, "documents": 0}
     after_id = 0
     while days > 0:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             dataset_id = unused.following(session, after_id, days)
         if dataset_id is None:
@@ -156,7 +157,7 @@ def clean_unused_datasets(ctx: Context, days: int | None = None) -> dict[str, in
         after_id = dataset_id
         disabled = 0
         while True:
-            heed(ctx)
+            stop_if_asked(ctx)
             with ctx.hub.transaction() as session:
                 batch = unused.disable_batch(session, dataset_id, days, DISABLE_DOCUMENTS)
             disabled += batch
@@ -177,7 +178,7 @@ def clean_embedding_cache(ctx: Context, days: int | None = None) -> dict[str, in
     days = ctx.hub.settings.embedding_cache_days if days is None else days
     gone = 0
     while days > 0:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             batch = cache.prune(session, days, CACHE_ROWS)
         gone += batch

@@ -4,20 +4,11 @@ from collections.abc import Sequence
 
 from taskhub.kb.cleaning import batches
 from taskhub.kb.cleaning.kinds import Kind
+from taskhub.kb.tasks.steps import stop_if_asked
 from taskhub.queue import Context, Fail
 
 CLEAN_ROWS = 1000
 NAMED = 5
-
-
-def heed(ctx: Context) -> None:
-    """Stop here if somebody asked, or the worker ends.
-
-    Raises:
-        Fail: what is done stays done; the next run goes on with the rest.
-    """
-    if ctx.cancelled:
-        raise Fail("stopped between two batches, as somebody or the end of the worker asked")
 
 
 def remove(ctx: Context, kinds: Sequence[Kind], note: str = "") -> dict[str, int]:
@@ -32,7 +23,7 @@ def remove(ctx: Context, kinds: Sequence[Kind], note: str = "") -> dict[str, int
     aside: list[str] = []
     place: batches.Place | None = batches.Place()
     while place is not None:
-        heed(ctx)
+        stop_if_asked(ctx)
         with ctx.hub.transaction() as session:
             batch = batches.clean_batch(session, kinds, CLEAN_ROWS, place=place)
         for name, number in batch.gone.items():

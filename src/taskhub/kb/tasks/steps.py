@@ -41,7 +41,11 @@ def step(ctx: Context, document_id: int) -> Iterator[tuple[Session, Document]]:
 
 
 def stop_if_asked(ctx: Context) -> None:
-    """For the long ways between two steps, in which nothing is written."""
+    """Stop here if somebody asked, or the worker ends; for the ways between two steps or batches.
+
+    Raises:
+        Fail: what is done stays done; the next run goes on with the rest.
+    """
     if ctx.cancelled:
         raise Fail(STOPPED)
 
