@@ -97,7 +97,7 @@ def chromium() -> Iterator[Browser]:
     """A browser without pages."""
     path = chromium_path()
     if path is None:
-        pytest.skip("no browser was found; install chromium or set CHROMIUM")
+        pytest.fail("no browser was found; install chromium or set CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
